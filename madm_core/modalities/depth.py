@@ -1,0 +1,98 @@
+"""Depth cameras: metric depth -> picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from madm_core.errors import ConfigError, InvalidInputError
+from madm_core.modalities.base import EncodedImage, Mask, Modality, gray_to_rgb
+
+CARLA_MAX_DEPTH_M = 1000.0
+CARLA_LOG_SPAN = 5.70378
+"""CARLA paints logarithmic depth as 1 + ln(d / 1000 m) / 5.70378, clipped to 0..1; DELIVER's depth pictures are made
+so."""
+
+
+@dataclass
+class DepthModality(Modality):
+    """Metric depth as a grey picture (near = dark for ``log`` and ``linear``, near = bright for ``inverse``).
+
+    Raw arrays are (H, W): uint16 in millimetres with 0 = invalid, or float32 in metres with NaN and infinities invalid
+    (REP-118, REP-117). Invalid pixels are filled from the nearest valid one for the network and masked.
+
+    Args:
+        encoding: ``log``: 1 + ln(d / max) / ln(max / min); ``inverse``: (1/d - 1/max) / (1/min - 1/max); ``linear``:
+            d / max.
+        min_depth_m: Depth that maps to the dark (``inverse``: bright) end for ``log`` and ``inverse``.
+        max_depth_m: Depth that maps to the other end. The defaults of both make ``log`` equal to CARLA's and DELIVER's.
+        depth_scale: Metres per raw unit; None: 0.001 for uint16, 1 for float32.
+        infinity_is_far: +inf means "nothing within range" (REP-117) and is drawn as ``max_depth_m`` instead of being
+            invalid.
+    """
+
+    name: ClassVar[str] = "depth"
+    encoding: Literal["log", "inverse", "linear"] = "log"
+    min_depth_m: float = CARLA_MAX_DEPTH_M * float(np.exp(-CARLA_LOG_SPAN))
+    max_depth_m: float = CARLA_MAX_DEPTH_M
+    depth_scale: float | None = None
+    infinity_is_far: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_depth_m < self.max_depth_m:
+            raise ConfigError(
+                "the depth range cannot be used",
+                got=f"min_depth_m={self.min_depth_m}, max_depth_m={self.max_depth_m}",
+                expected="0 < min_depth_m < max_depth_m",
+            )
+        if self.depth_scale is not None and self.depth_scale <= 0:
+            raise ConfigError(
+                "depth_scale cannot be used", got=self.depth_scale, expected="metres per raw unit above 0"
+            )
+
+    def encode(self, raw: npt.NDArray[Any]) -> EncodedImage:
+        """Encodes (H, W) uint16 millimetres or float32 metres; see the class."""
+        depth = self._metres(raw)
+        if self.infinity_is_far:
+            depth[np.isposinf(depth)] = self.max_depth_m
+        valid = np.isfinite(depth) & (depth > 0)
+        if not valid.any():
+            return EncodedImage(np.zeros((*depth.shape, 3), np.float32), valid)
+        if not valid.all():
+            depth = _fill_from_nearest(depth, valid)
+        if self.encoding == "log":
+            gray = 1 + np.log(depth / self.max_depth_m) / np.log(self.max_depth_m / self.min_depth_m)
+        elif self.encoding == "inverse":
+            far = 1 / self.max_depth_m
+            gray = (1 / depth - far) / (1 / self.min_depth_m - far)
+        else:
+            gray = depth / self.max_depth_m
+        return EncodedImage(gray_to_rgb(np.clip(gray, 0, 1).astype(np.float32)), valid)
+
+    def _metres(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if raw.ndim != 2 or raw.size == 0 or raw.dtype not in (np.uint16, np.float32):
+            raise InvalidInputError(
+                "a depth frame cannot be used",
+                reason="depth_array",
+                got=f"{raw.dtype} {raw.shape}",
+                expected="(H, W) uint16 millimetres or float32 metres",
+                do="publish 16UC1, mono16 or 32FC1 depth, or set depth_scale for other units",
+            )
+        scale = self.depth_scale or (0.001 if raw.dtype == np.uint16 else 1.0)
+        return raw.astype(np.float32) * np.float32(scale)
+
+
+def _fill_from_nearest(depth: npt.NDArray[np.float32], valid: Mask) -> npt.NDArray[np.float32]:
+    """Gives every invalid pixel the depth of the nearest valid one: holes must make no edges that the network sees."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~valid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # OpenCV numbers the valid pixels from 1; label -> depth by looking the numbers up where the pixels are.
+    depth_of_label = np.zeros(int(nearest.max()) + 1, np.float32)
+    depth_of_label[nearest[valid]] = depth[valid]
+    filled: npt.NDArray[np.float32] = np.where(valid, depth, depth_of_label[nearest])
+    return filled
