@@ -1,0 +1,1 @@
+"""Adaptation: from labelled colour pictures and unlabelled frames of another sensor to a segmentation network."""
