@@ -1,5 +1,8 @@
 """Fixtures that every test may use."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,3 +23,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real recordings are not here: they lie beside a developer's checkout, in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def event_camera_environment() -> dict[str, str]:
+    """An environment for processes that need event_camera_msgs; built from its definition where it is not installed."""
+    build = Path(__file__).parent / "interfaces" / "build_event_camera_msgs.py"
+    result = subprocess.run([sys.executable, str(build)], capture_output=True, text=True, timeout=120)
+    if result.returncode:
+        pytest.skip(f"event_camera_msgs is not installed and {result.stdout.strip() or result.stderr.strip()[-300:]}")
+    folders = [folder for folder in (result.stdout.strip(), os.environ.get("PYTHONPATH")) if folder]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
