@@ -26,11 +26,13 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def event_camera_environment() -> dict[str, str]:
-    """An environment for processes that need event_camera_msgs; built from its definition where it is not installed."""
-    build = Path(__file__).parent / "interfaces" / "build_event_camera_msgs.py"
+def message_packages_environment() -> dict[str, str]:
+    """An environment for processes that use event_camera_msgs, vision_msgs, dvs_msgs and prophesee_event_msgs, built if absent."""
+    build = Path(__file__).parent / "interfaces" / "build_interfaces.py"
     result = subprocess.run([sys.executable, str(build)], capture_output=True, text=True, timeout=120)
     if result.returncode:
-        pytest.skip(f"event_camera_msgs is not installed and {result.stdout.strip() or result.stderr.strip()[-300:]}")
+        pytest.skip(
+            f"event_camera_msgs and its kin are not installed, and {result.stdout.strip() or result.stderr.strip()[-300:]}"
+        )
     folders = [folder for folder in (result.stdout.strip(), os.environ.get("PYTHONPATH")) if folder]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
