@@ -27,12 +27,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def message_packages_environment() -> dict[str, str]:
-    """An environment for processes that use event_camera_msgs, vision_msgs, dvs_msgs and prophesee_event_msgs, built if absent."""
+    """An environment for processes that use the message packages of test/interfaces, which PyPI does not have."""
     build = Path(__file__).parent / "interfaces" / "build_interfaces.py"
     result = subprocess.run([sys.executable, str(build)], capture_output=True, text=True, timeout=120)
     if result.returncode:
-        pytest.skip(
-            f"event_camera_msgs and its kin are not installed, and {result.stdout.strip() or result.stderr.strip()[-300:]}"
-        )
+        pytest.skip(f"event_camera_msgs is not installed, and {result.stdout.strip() or result.stderr.strip()[-300:]}")
     folders = [folder for folder in (result.stdout.strip(), os.environ.get("PYTHONPATH")) if folder]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}

@@ -1,6 +1,6 @@
 """Builds the ROS 2 type support of the message packages in definitions/, where no apt package gives them.
 
-event_camera_msgs, vision_msgs and the EventArray packages are not on PyPI, but the code generators of the ROS wheels are.
+event_camera_msgs, vision_msgs and the EventArray packages are not on PyPI, but the ROS wheels hold the code generators.
 With a C++ compiler this takes some seconds, once; the tests can then send the real messages over DDS.
 
     python test/interfaces/build_interfaces.py      # prints the directory for PYTHONPATH
@@ -25,7 +25,7 @@ DEPENDENCIES = ("std_msgs", "builtin_interfaces")
 
 
 def python_path() -> str | None:
-    """The directory for PYTHONPATH, ``""`` when all packages are installed already, None when they cannot be built here."""
+    """The directory for PYTHONPATH, ``""`` when all packages are installed, None when they cannot be built here."""
     definitions = sorted(DEFINITIONS.glob("*/msg/*.msg"))
     packages = sorted({path.parts[-3] for path in definitions})
     wanted = [package for package in packages if not importlib.util.find_spec(package)]
@@ -82,7 +82,7 @@ def _generate(package: str, messages: list[str], target: Path) -> None:
 
 
 def _compile(package: str, messages: list[str], target: Path) -> None:
-    """Compiles what was generated into four shared libraries and the Python extension, found through their rpath alone."""
+    """Compiles what was generated into four libraries and the Python extension, found through their rpath alone."""
     import numpy
 
     output = target / package
