@@ -1,0 +1,303 @@
+"""The one public verb: an image in, a class for every pixel out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from madm_core.errors import ConfigError, DeviceError, InvalidInputError
+from madm_core.labels import IGNORE, LabelSet
+from madm_core.modalities import EncodedImage, Modality
+from madm_core.model.madm import MadmNetwork
+from madm_core.model.precision import Precision, choose_device, choose_precision, device_name, weights_dtype
+from madm_core.model.resize_modes import RESIZE_MODES, ResizeMode, resize_image
+from madm_core.model_directory import find_model_directory, load_model_directory
+
+logger = logging.getLogger(__name__)
+
+CompileMode = Literal["none", "default", "reduce-overhead", "max-autotune"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about one image of (H, W) pixels.
+
+    Attributes:
+        labels: (H, W) uint8 class ids; 255 where there was no valid measurement.
+        confidence: (H, W) float32 in [0, 1]: the softmax probability of the class; 0 where the label is 255.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.float32]
+
+
+class Segmenter:
+    """Segments single images with a trained network.
+
+    Example::
+
+        segmenter = Segmenter.from_pretrained("models/depth")
+        image = segmenter.modality.encode(raw_depth)
+        prediction = segmenter.segment(image)
+
+    Args:
+        network: The network. The segmenter takes it over: it is put into evaluation mode, moved and converted in place.
+        modality: How raw sensor data becomes images.
+        label_set: The network's classes.
+        image_size: (height, width) that images are resized to.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``reference_amp``.
+        compile_mode: ``none``, or a mode of ``torch.compile``; the first image then takes minutes.
+        resize: ``reference`` (squash to ``image_size``, as published), ``keep_aspect`` or ``sliding_window``.
+        name: What to call the model in :attr:`description`.
+
+    Raises:
+        DeviceError: The device is not there, cannot run the precision, or has too little memory.
+        ConfigError: An option is unknown, or the label set does not fit the network.
+    """
+
+    def __init__(
+        self,
+        network: MadmNetwork,
+        modality: Modality,
+        label_set: LabelSet,
+        image_size: tuple[int, int],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        compile_mode: str = "none",
+        resize: str = "reference",
+        name: str = "model",
+    ) -> None:
+        if len(label_set) != network.architecture.classes:
+            raise ConfigError(
+                "the label set does not fit the network",
+                got=f"{len(label_set)} classes in {label_set.name!r}",
+                expected=f"{network.architecture.classes}, the classes of the network",
+            )
+        self.modality = modality
+        self.label_set = label_set
+        self.image_size = image_size
+        self.resize: ResizeMode = _one_of(resize, ResizeMode, "resize mode")
+        self.compile_mode: CompileMode = _one_of(compile_mode, CompileMode, "compile mode")
+        self.device = choose_device(device)
+        self.precision: Precision = choose_precision(precision, self.device)
+        self.name = name
+        network.eval().requires_grad_(False)
+        network.backbone.shared_noise.round_to_half = self.precision == "reference_amp"
+        with _MemoryAdvice(self):
+            network.cast(weights_dtype(self.precision)).to(self.device)
+        self._network = network
+        if self.compile_mode != "none":
+            network.compile(mode=self.compile_mode, dynamic=False)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_hub_id: str | Path,
+        device: str = "auto",
+        precision: str = "auto",
+        compile_mode: str = "none",
+        resize: str = "reference",
+        base: str | Path | None = None,
+    ) -> Segmenter:
+        """Load a model directory.
+
+        Args:
+            path_or_hub_id: A model directory on disk, or a hub id of one.
+            device: See :class:`Segmenter`, also for ``precision``, ``compile_mode`` and ``resize``.
+            precision: Number format.
+            compile_mode: ``none`` or a mode of ``torch.compile``.
+            resize: How images are brought to the network's size.
+            base: Where the model's base is, if it is not where the directory says.
+
+        Raises:
+            ModelDirectoryError: The directory is missing, damaged or of a newer format.
+            BaseModelError: The base that it refers to cannot be loaded.
+            DeviceError: See :class:`Segmenter`.
+            ConfigError: See :class:`Segmenter`.
+        """
+        _one_of(resize, ResizeMode, "resize mode")
+        _one_of(compile_mode, CompileMode, "compile mode")
+        chosen = choose_device(device)
+        choose_precision(precision, chosen)  # a wrong option should not cost the time to load the weights
+        directory = find_model_directory(path_or_hub_id)
+        model = load_model_directory(directory, base=base)
+        segmenter = cls(
+            model.network,
+            model.modality,
+            model.label_set,
+            model.image_size,
+            device=str(chosen),
+            precision=precision,
+            compile_mode=compile_mode,
+            resize=resize,
+            name=str(path_or_hub_id),
+        )
+        logger.info("%s", segmenter.description)
+        return segmenter
+
+    @property
+    def description(self) -> str:
+        """One line: what, for which sensor, how large, where and how it runs."""
+        parameters = sum(tensor.numel() for tensor in self._network.parameters())
+        height, width = self.image_size
+        return (
+            f"{self.name}: {self.modality.name}, {len(self.label_set)} classes ({self.label_set.name}), "
+            f"{parameters / 1e6:.1f} M parameters, {width}x{height} pixels ({self.resize}), "
+            f"{self.precision} on {device_name(self.device)}"
+        )
+
+    def warm_up(self) -> float:
+        """Segment one grey image of the network's size, so that the first real one is not slow; the time in seconds."""
+        start = time.perf_counter()
+        self.segment(np.full((*self.image_size, 3), 0.5, np.float32))
+        return time.perf_counter() - start
+
+    def segment(self, image: npt.NDArray[Any] | EncodedImage) -> Prediction:
+        """Classify every pixel of an image of any size.
+
+        Args:
+            image: (H, W, 3) or (H, W), uint8 or float in [0, 1]; or what ``modality.encode`` gives, whose invalid
+                pixels come out as label 255.
+
+        Returns:
+            Labels and confidence at the image's own size: the logits are resized, never the labels.
+
+        Raises:
+            InvalidInputError: The image is empty or of another shape, type or range.
+            DeviceError: The device ran out of memory.
+        """
+        pixels = image.image if isinstance(image, EncodedImage) else image
+        valid = image.valid if isinstance(image, EncodedImage) else None
+        logits = self._logits(pixels)
+        with torch.inference_mode(), _MemoryAdvice(self):
+            size = pixels.shape[:2]
+            shrinks = size[0] < logits.shape[-2] or size[1] < logits.shape[-1]
+            if shrinks:
+                logits = resize_image(logits, (size[0], size[1]))
+            elif logits.shape[-2:] != size:
+                logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)
+            highest, labels = logits[0].max(dim=0)
+            confidence = (logits[0] - highest).exp_().sum(dim=0).reciprocal_()
+            found = Prediction(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy())
+        if valid is not None:
+            if valid.shape != size:
+                raise InvalidInputError(
+                    "validity mask of another size than its image", reason="size", got=valid.shape, expected=size
+                )
+            found.labels[~valid] = IGNORE
+            found.confidence[~valid] = 0
+        return found
+
+    def logits(self, image: npt.NDArray[Any] | EncodedImage) -> Tensor:
+        """(K, h, w) float32 logits at the network's resolution, on the segmenter's device.
+
+        They cover the whole image; h and w depend on the resize mode. Raises as :meth:`segment` does.
+        """
+        return self._logits(image.image if isinstance(image, EncodedImage) else image)[0]
+
+    @torch.inference_mode()
+    def _logits(self, image: npt.NDArray[Any]) -> Tensor:
+        """(1, K, h, w) float32."""
+        with _MemoryAdvice(self):
+            pixels = image_tensor(image, self.device)
+            return RESIZE_MODES[self.resize](pixels, self.image_size, self._run)
+
+    def _run(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) images of the network's size -> (B, K, h, w) float32 logits."""
+        mixed = self.precision == "reference_amp"
+        try:
+            with torch.autocast(self.device.type, torch.float16, enabled=mixed):
+                return self._network(images).logits.float()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            if self.compile_mode == "none":
+                raise
+            raise DeviceError(
+                f"torch.compile failed with compile_mode {self.compile_mode!r}",
+                got=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}",
+                do="install a C++ compiler (and Triton for CUDA), or use compile_mode none",
+            ) from error
+
+
+def image_tensor(image: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """A numpy image as (1, 3, H, W) float32 in [0, 1] on a device.
+
+    Args:
+        image: (H, W, 3) or (H, W), uint8 or float in [0, 1].
+        device: Where to put it.
+
+    Raises:
+        InvalidInputError: It is empty or of another shape, type or range.
+    """
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+        raise InvalidInputError(
+            "image of a wrong shape", reason="shape", got=image.shape, expected="(H, W, 3), (H, W, 1) or (H, W)"
+        )
+    if 0 in image.shape:
+        raise InvalidInputError("empty image", reason="size", got=image.shape, expected="at least one pixel")
+    if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
+        raise InvalidInputError(
+            "image of a wrong type",
+            reason="dtype",
+            got=image.dtype,
+            expected="uint8 of 0..255 or floating point of 0..1",
+            do="turn raw sensor data into an image with segmenter.modality.encode(raw) first",
+        )
+    if image.dtype == np.uint8:
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float().div_(255)
+    else:
+        low, high = float(image.min()), float(image.max())  # NaN if there is one
+        if not (low >= 0 and high <= 1):
+            raise InvalidInputError(
+                "image values out of range",
+                reason="range",
+                got=f"values from {low:g} to {high:g}",
+                expected="0 to 1, and no NaN",
+                do="turn raw sensor data into an image with segmenter.modality.encode(raw) first",
+            )
+        pixels = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    return pixels.permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
+
+
+class _MemoryAdvice:
+    """Turns "out of memory" of a device into an error that says what to do."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, torch.OutOfMemoryError):
+            segmenter = self._segmenter
+            height, width = segmenter.image_size
+            free = ""
+            if segmenter.device.type == "cuda":
+                left, total = torch.cuda.mem_get_info(segmenter.device)
+                free = f"{left / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+            raise DeviceError(
+                f"{segmenter.device} ran out of memory for {width}x{height} pixels in {segmenter.precision}",
+                got=free or None,
+                do="end other programs on the device, use precision bf16 or fp16, or a model with smaller images",
+            ) from error
+
+
+def _one_of(value: str, options: Any, what: str) -> Any:
+    if value not in get_args(options):
+        raise ConfigError(f"unknown {what}", got=repr(value), expected=", ".join(get_args(options)))
+    return value
