@@ -1,7 +1,7 @@
 """Strong augmentation of the mixed picture: colour jitter and Gaussian blur (algorithm section 8.2).
 
-What is drawn and what is done with it are kept apart: :func:`draw_strong_augmentation` only draws, so that a step is a pure
-function of its batch and its draws.
+What is drawn and what is done with it are kept apart: :func:`draw_strong_augmentation` only draws, so that a step is a
+pure function of its batch and its draws.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 ColorJitterKind = Literal["kornia060", "standard"]
 
@@ -51,7 +51,7 @@ def draw_strong_augmentation(
     jitter_strength: float,
     blur_probability: float,
 ) -> tuple[StrongAugmentation, ...]:
-    """Draws for a batch: whether to jitter and to blur is one decision for all its samples, the amounts are per sample."""
+    """Draws for a batch: whether to jitter and to blur is decided once for all its samples, the amounts per sample."""
     jitter = rng.random() < jitter_probability
     blur = rng.random() < blur_probability
     return tuple(

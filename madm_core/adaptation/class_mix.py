@@ -36,8 +36,9 @@ def draw_classes(
         present = torch.unique(labels if classes_from == "batch" else sample)
         if not mix_ignored:
             present = present[present != IGNORE]
-        indices = rng.choice(len(present), math.ceil(len(present) / 2), replace=False) if len(present) else []
-        chosen.append(present[torch.as_tensor(np.asarray(indices, np.int64), device=present.device)])
+        count = len(present)
+        indices = rng.choice(count, math.ceil(count / 2), replace=False) if count else np.empty(0, np.int64)
+        chosen.append(present[torch.as_tensor(indices, device=present.device)])
     return chosen
 
 

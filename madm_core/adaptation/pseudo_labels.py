@@ -1,4 +1,4 @@
-"""Pseudo-labels: what the teacher says about unlabelled frames and how far it is believed (algorithm section 4, 7-10)."""
+"""Pseudo-labels: what the teacher says about unlabelled frames, and how far it is believed (algorithm section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes over a training: the noise on the teacher's latents and the learning rate (algorithm sections 7 and 11)."""
+"""What changes over a training: noise on the teacher's latents and the learning rate (algorithm sections 7 and 11)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The exponential moving average that turns the student's weights into the teacher's (algorithm section 6).
 
-Averaging the student over many steps gives weights that change slowly and err less than any single step's, which is what
-makes their predictions usable as labels (Tarvainen and Valpola, NeurIPS 2017).
+Averaging the student over many steps gives weights that change slowly and err less than any single step's, which is
+what makes their predictions usable as labels (Tarvainen and Valpola, NeurIPS 2017).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def ema_decay(step: int, limit: float = 0.999) -> float:
 
 @torch.no_grad()
 def update_average(teacher: nn.Module, student: nn.Module, decay: float, *, buffers: bool) -> None:
-    """Moves every parameter of the teacher towards the student's: ``decay * teacher + (1 - decay) * student``, in place.
+    """Moves the teacher's parameters towards the student's in place: ``decay * teacher + (1 - decay) * student``.
 
     Args:
         teacher: A deep copy of ``student`` (same parameter names).
@@ -29,8 +29,8 @@ def update_average(teacher: nn.Module, student: nn.Module, decay: float, *, buff
     for kept, new in zip(teacher.parameters(), student.parameters(), strict=True):
         kept.mul_(decay).add_(new.detach(), alpha=1 - decay)
     if buffers:
-        for kept, new in zip(teacher.buffers(), student.buffers(), strict=True):
-            if kept.is_floating_point():
-                kept.mul_(decay).add_(new, alpha=1 - decay)
+        for average, current in zip(teacher.buffers(), student.buffers(), strict=True):
+            if average.is_floating_point():
+                average.mul_(decay).add_(current, alpha=1 - decay)
             else:
-                kept.copy_(new)
+                average.copy_(current)

@@ -49,8 +49,8 @@ def class_probabilities(counts: ClassCounts, temperature: float) -> tuple[tuple[
             do="check the labels",
         )
     classes = tuple(sorted(totals, key=lambda class_id: totals[class_id]))
-    pixels = np.array([totals[class_id] for class_id in classes], np.float64)
-    scores = (1 - pixels / pixels.sum()) / temperature
+    total = np.array([totals[class_id] for class_id in classes], np.float64)
+    scores = (1 - total / total.sum()) / temperature
     weights = np.exp(scores - scores.max())
     return classes, weights / weights.sum()
 
@@ -92,7 +92,7 @@ class RareClassSampler:
             raise DataError(
                 "rare class sampling has nothing to draw from",
                 got=f"no picture with more than {min_pixels} pixels of a class",
-                do="lower switches.rare_class_min_pixels, or set switches.rare_class_sampling=false",
+                do="lower method.rare_class_min_pixels, or set method.rare_class_sampling=false",
             )
         kept = probabilities[usable] / probabilities[usable].sum()
         return cls(
