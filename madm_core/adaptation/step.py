@@ -212,6 +212,11 @@ class AdaptationModel(nn.Module):
             height, width = backbone.shared_noise.noise.shape[-2:]
             size = (height * LATENT_STRIDE, width * LATENT_STRIDE)
             backbone = DiffusionBackbone(self.teacher.unet, backbone.vae, backbone.scheduler_config, size)
-        teacher = self.teacher
-        network = MadmNetwork(backbone, teacher.condition, teacher.projections, teacher.head, self.student.architecture)
-        return network.to(next(self.student.parameters()).device)
+        network = copy.copy(self.student)
+        network._modules = {
+            "backbone": backbone,
+            "condition": self.teacher.condition,
+            "projections": self.teacher.projections,
+            "head": self.teacher.head,
+        }
+        return network
