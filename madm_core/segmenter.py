@@ -218,7 +218,8 @@ class Segmenter:
         mixed = self.precision == "reference_amp"
         try:
             with torch.autocast(self.device.type, torch.float16, enabled=mixed):
-                return self._network(images).logits.float()
+                logits: Tensor = self._network(images).logits
+                return logits.float()
         except torch.OutOfMemoryError:
             raise
         except Exception as error:

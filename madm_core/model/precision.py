@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 
@@ -67,14 +67,11 @@ def choose_precision(precision: str, device: torch.device) -> Precision:
         if device.type == "cpu":
             return "fp32"
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-    for known in get_args(Precision):
-        if precision == known:
-            if device.type == "cpu" and known in ("fp16", "reference_amp"):
-                raise DeviceError(
-                    f"precision {precision} needs CUDA", got=f"device {device}", expected="fp32 or bf16 on a CPU"
-                )
-            return known
-    raise ConfigError("unknown precision", got=repr(precision), expected=", ".join(get_args(Precision)))
+    if precision not in get_args(Precision):
+        raise ConfigError("unknown precision", got=repr(precision), expected=", ".join(get_args(Precision)))
+    if device.type == "cpu" and precision in ("fp16", "reference_amp"):
+        raise DeviceError(f"precision {precision} needs CUDA", got=f"device {device}", expected="fp32 or bf16 on a CPU")
+    return cast("Precision", precision)
 
 
 def weights_dtype(precision: Precision) -> torch.dtype:

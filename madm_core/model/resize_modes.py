@@ -38,8 +38,8 @@ def squashed_logits(image: Tensor, size: tuple[int, int], network: LogitsFunctio
 def letterboxed_logits(image: Tensor, size: tuple[int, int], network: LogitsFunction) -> Tensor:
     """``keep_aspect``: the image scaled to fit the network's size and extended to multiples of 64 by its edge pixels.
 
-    The extension is cut off the logits again. The canvas is not larger than it must be: a 4:3 image on a 512x512 network
-    is 384x512 pixels, for which the network needs a quarter less work.
+    The extension is cut off the logits again. The canvas is not larger than it must be: a 4:3 image on a 512x512
+    network is 384x512 pixels, for which the network needs a quarter less work.
     """
     height, width = image.shape[-2:]
     scale = min(size[0] / height, size[1] / width)

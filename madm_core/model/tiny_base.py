@@ -68,7 +68,7 @@ def write_tiny_base(
             block_out_channels=unet_channels,
             layers_per_block=layers_per_block,
             cross_attention_dim=text_width,
-            attention_head_dim=attention_heads,  # diffusers' historical name: in Stable Diffusion 1.x it is the head count
+            attention_head_dim=attention_heads,  # a misnomer of diffusers: Stable Diffusion 1.x' head count
             norm_num_groups=norm_groups,
         )
         vae = AutoencoderKL(
