@@ -1,0 +1,412 @@
+"""Kernels that add events to a voxel grid exactly, one 64-bit addition an event.
+
+The bilinear kernel of the grid (Zhu et al., CVPR 2019) splits the window at the bins' centres into segments. Within a
+segment an event of sign s at d ticks from the segment's reference adds to two bins only, and both sums follow from
+two integers for each pixel: the sum of s and the sum of s * d. Both live in one int64 (the upper 24 and the lower 40
+bits), so an event costs one addition at one address. When time leaves a segment it is folded into its two bins.
+Integer sums are exact and do not depend on the order of events, so that results are the same bits every time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madm_core.events.compilation import Scalar, kernel
+
+(
+    T_START, DURATION, BINS, SEGMENT, SEGMENT_START, SEGMENT_STOP, REFERENCE, SINCE_FOLD, FOLD_AFTER, IN_WINDOW,
+    OUT_OF_FRAME, OUT_OF_TIME, MASKED, TICK_MASK, WIDTH, HEIGHT, EARLIEST,
+) = range(17)  # fmt: skip
+"""Indices into the int64 registers of an accumulation.
+
+T_START and DURATION are the window in ticks; SEGMENT_START and SEGMENT_STOP the first tick of the current segment and
+the first beyond; REFERENCE the tick that d counts from; FOLD_AFTER how many events one pixel can take before its 40
+bits could overflow; TICK_MASK is 0 for a single bin, where time does not matter, else -1; EARLIEST the first tick whose
+events are accepted. The others count events.
+"""
+
+REGISTERS = 17
+BLOCK = 64
+"""Events handled at once, and pixels that share a flag telling whether they have to be folded."""
+
+UNIT = 1 << 40
+MAX_TICKS = 1 << 61
+
+
+def plan_window(
+    registers: NDArray[np.int64],
+    t_start: int,
+    t_end: int,
+    bins: int,
+    width: int,
+    height: int,
+    *,
+    earliest: int = -MAX_TICKS,
+) -> bool:
+    """Set up ``registers`` for a window; False where its times are too long for integer sums to pay off."""
+    duration = t_end - t_start
+    registers[:] = 0
+    registers[T_START], registers[DURATION], registers[BINS] = t_start, duration, bins
+    registers[WIDTH], registers[HEIGHT], registers[EARLIEST] = width, height, earliest
+    # An empty segment at the window's start: the first event finds its own.
+    registers[SEGMENT_START] = registers[SEGMENT_STOP] = t_start
+    if bins == 1 or duration == 0:
+        reach = 1
+    else:
+        reach = duration // (2 * (bins - 1)) + 2
+        registers[TICK_MASK] = -1
+    registers[FOLD_AFTER] = min((UNIT // 2 - 1) // reach, (1 << 23) - BLOCK - 1) - BLOCK
+    return bool(registers[FOLD_AFTER] > 20_000) and abs(t_start) + 2 * duration * bins < MAX_TICKS
+
+
+@kernel
+def enter_segment(t: Scalar, registers: NDArray[np.int64]) -> bool:
+    """Make the segment of tick ``t``, not before the window, the current one; False when no bin reaches so far."""
+    t_start = registers[0]
+    duration = registers[1]
+    last = registers[2] - 1
+    if registers[13] == 0:
+        # One bin, or a window without length: everything at its start goes to bin 0.
+        registers[3] = 0
+        registers[4] = -MAX_TICKS if last == 0 else t_start
+        registers[5] = MAX_TICKS if last == 0 else t_start + 1
+        registers[6] = t_start
+        return bool(last == 0 or t == t_start)
+    if t - t_start > 2 * duration:
+        return False
+    segment = ((t - t_start) * last) // duration
+    if segment > last:
+        return False
+    registers[3] = segment
+    registers[4] = t_start - ((-segment * duration) // last)
+    registers[5] = t_start - ((-(segment + 1) * duration) // last)
+    registers[6] = (registers[4] + registers[5]) >> 1
+    return True
+
+
+@kernel
+def fold(
+    registers: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    touched: NDArray[np.uint8],
+    grid: NDArray[np.float32],
+    written: NDArray[np.uint8],
+) -> None:
+    """Add the current segment's sums to its two bins and clear them.
+
+    Args:
+        registers: See the module.
+        sums: (blocks * BLOCK,) int64, the packed sums of each pixel; the last block takes what is not wanted.
+        touched: (blocks,) uint8, 1 where a pixel of a block has sums; cleared.
+        grid: (bins, pixels) float32, added to.
+        written: (bins, blocks) uint8, set to 1 where the grid may have become non-zero.
+    """
+    segment = registers[3]
+    bins = registers[2]
+    slope = 0.0
+    offset = 0.0
+    if registers[13] != 0:
+        slope = (bins - 1) / registers[1]
+        offset = ((registers[6] - registers[0]) * (bins - 1) - segment * registers[1]) / registers[1]
+    pixels = grid.shape[1]
+    for block in range(touched.shape[0]):
+        if touched[block] == 0:
+            continue
+        touched[block] = 0
+        first = block * BLOCK
+        stop = min(first + BLOCK, pixels)
+        if segment + 1 < bins and slope != 0.0:
+            written[segment, block] = 1
+            written[segment + 1, block] = 1
+            for i in range(first, stop):
+                value = sums[i]
+                low = (value << 24) >> 24
+                high = (value - low) >> 40
+                later = low * slope + high * offset
+                grid[segment, i] += np.float32(high - later)
+                grid[segment + 1, i] += np.float32(later)
+        else:
+            written[segment, block] = 1
+            for i in range(first, stop):
+                value = sums[i]
+                low = (value << 24) >> 24
+                high = (value - low) >> 40
+                grid[segment, i] += np.float32(high - (low * slope + high * offset))
+        for i in range(first, first + BLOCK):
+            sums[i] = 0
+    registers[7] = 0
+
+
+@kernel
+def add_out_of_order(
+    t: Scalar,
+    sign: Scalar,
+    pixel: Scalar,
+    registers: NDArray[np.int64],
+    grid: NDArray[np.float32],
+    written: NDArray[np.uint8],
+) -> None:
+    """Add one event of a segment that is folded already straight to the grid."""
+    bins = registers[2]
+    position = ((t - registers[0]) * (bins - 1)) / registers[1]
+    lower = int(np.floor(position))
+    weight = position - lower
+    if 0 <= lower < bins:
+        grid[lower, pixel] += np.float32(sign * (1.0 - weight))
+        written[lower, pixel // BLOCK] = 1
+    if 0 <= lower + 1 < bins:
+        grid[lower + 1, pixel] += np.float32(sign * weight)
+        written[lower + 1, pixel // BLOCK] = 1
+
+
+@kernel
+def add_one(
+    x: Scalar,
+    y: Scalar,
+    t: Scalar,
+    sign: Scalar,
+    pixel_map: NDArray[np.int32],
+    registers: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    touched: NDArray[np.uint8],
+    grid: NDArray[np.float32],
+    written: NDArray[np.uint8],
+) -> None:
+    """Add one event of any time: the careful way, for borders of segments and events out of order."""
+    if x < 0 or x >= registers[14] or y < 0 or y >= registers[15]:
+        registers[10] += 1
+        return
+    pixel = y * registers[14] + x
+    if pixel_map.shape[0] > 0:
+        pixel = pixel_map[pixel]
+        if pixel >= grid.shape[1]:
+            registers[12] += 1
+            return
+    if t >= registers[5]:
+        fold(registers, sums, touched, grid, written)
+        if not enter_segment(t, registers):
+            registers[11] += 1
+            return
+    elif t < registers[4]:
+        early = registers[0] - t
+        if t < registers[16] or (early > 0 and (early >= registers[1] or early * (registers[2] - 1) >= registers[1])):
+            registers[11] += 1
+            return
+        add_out_of_order(t, sign, pixel, registers, grid, written)
+        registers[9] += 1
+        return
+    sums[pixel] += sign * (UNIT + ((t - registers[6]) & registers[13]))
+    touched[pixel // BLOCK] = 1
+    registers[7] += 1
+    registers[9] += 1
+
+
+@kernel
+def accumulate_words(
+    events: NDArray[np.int64],
+    start: int,
+    stop_tick: int,
+    pixel_map: NDArray[np.int32],
+    registers: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    touched: NDArray[np.uint8],
+    grid: NDArray[np.float32],
+    written: NDArray[np.uint8],
+) -> int:
+    """Add EVENT_DTYPE events, as (N, 2) int64 words, from ``start`` until one is at or after ``stop_tick``.
+
+    Args:
+        events: See :func:`madm_core.events.event_array.as_words`.
+        start: First event to add.
+        stop_tick: First tick that does not belong to the window.
+        pixel_map: (H * W,) int32 index of the grid's pixel for each sensor pixel, ``grid.shape[1]`` to drop the
+            event; or empty for the identity.
+        registers: See the module; and so :func:`fold` for the others.
+        sums: Packed sums.
+        touched: Flags of ``sums``.
+        grid: (bins, pixels) float32.
+        written: Flags of ``grid``.
+
+    Returns:
+        Index of the first event that was not added.
+    """
+    width = registers[14]
+    height = registers[15]
+    dummy = np.int64(sums.shape[0] - BLOCK)
+    mapped = pixel_map.shape[0] > 0
+    nowhere = np.int64(-1) if mapped else dummy
+    pixels = np.empty(BLOCK, np.int64)
+    values = np.empty(BLOCK, np.int64)
+    n = events.shape[0]
+    i = start
+    while i < n:
+        m = min(BLOCK, n - i)
+        first = registers[4]
+        length = min(registers[5], stop_tick) - first
+        strangers = 0
+        if m == BLOCK:
+            for j in range(BLOCK):
+                d = events[i + j, 0] - first
+                strangers += (d < 0) | (d >= length)
+        if m == BLOCK and strangers == 0:
+            middle = registers[6]
+            tick_mask = registers[13]
+            outside = 0
+            for j in range(BLOCK):
+                word = events[i + j, 1]
+                x = word & 0xFFFF
+                y = (word >> 16) & 0xFFFF
+                value = UNIT + ((events[i + j, 0] - middle) & tick_mask)
+                values[j] = value if (word >> 32) & 1 else -value
+                off = (x >= width) | (y >= height)
+                pixels[j] = nowhere if off else y * width + x
+                outside += off
+            masked = 0
+            if mapped:
+                for j in range(BLOCK):
+                    target = dummy
+                    if pixels[j] >= 0:
+                        target = np.int64(pixel_map[pixels[j]])
+                        masked += target >= grid.shape[1]
+                    pixels[j] = target
+            for j in range(BLOCK):
+                pixel = pixels[j]
+                sums[pixel] += values[j]
+                touched[pixel // BLOCK] = 1
+            registers[10] += outside
+            registers[12] += masked
+            registers[9] += BLOCK - outside - masked
+            registers[7] += BLOCK
+            i += BLOCK
+        else:
+            for _ in range(m):
+                t = events[i, 0]
+                if t >= stop_tick:
+                    return i
+                word = events[i, 1]
+                sign = 1 if (word >> 32) & 1 else -1
+                add_one(
+                    word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, touched, grid, written
+                )
+                i += 1
+        if registers[7] >= registers[8]:
+            fold(registers, sums, touched, grid, written)
+    return i
+
+
+@kernel
+def accumulate_columns(
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    t: NDArray[np.int64],
+    p: NDArray[np.uint8],
+    pixel_map: NDArray[np.int32],
+    registers: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    touched: NDArray[np.uint8],
+    grid: NDArray[np.float32],
+    written: NDArray[np.uint8],
+) -> None:
+    """Add all events of four (N,) integer arrays; see :func:`accumulate_words`. ``p`` > 0 is ON."""
+    width = registers[14]
+    height = registers[15]
+    dummy = np.int64(sums.shape[0] - BLOCK)
+    mapped = pixel_map.shape[0] > 0
+    nowhere = np.int64(-1) if mapped else dummy
+    pixels = np.empty(BLOCK, np.int64)
+    values = np.empty(BLOCK, np.int64)
+    n = t.shape[0]
+    i = 0
+    while i < n:
+        m = min(BLOCK, n - i)
+        first = registers[4]
+        length = registers[5] - first
+        strangers = 0
+        if m == BLOCK:
+            for j in range(BLOCK):
+                d = t[i + j] - first
+                strangers += (d < 0) | (d >= length)
+        if m == BLOCK and strangers == 0:
+            middle = registers[6]
+            tick_mask = registers[13]
+            outside = 0
+            for j in range(BLOCK):
+                ex = np.int64(x[i + j])
+                ey = np.int64(y[i + j])
+                value = UNIT + ((np.int64(t[i + j]) - middle) & tick_mask)
+                values[j] = value if p[i + j] > 0 else -value
+                off = (ex < 0) | (ex >= width) | (ey < 0) | (ey >= height)
+                pixels[j] = nowhere if off else ey * width + ex
+                outside += off
+            masked = 0
+            if mapped:
+                for j in range(BLOCK):
+                    target = dummy
+                    if pixels[j] >= 0:
+                        target = np.int64(pixel_map[pixels[j]])
+                        masked += target >= grid.shape[1]
+                    pixels[j] = target
+            for j in range(BLOCK):
+                pixel = pixels[j]
+                sums[pixel] += values[j]
+                touched[pixel // BLOCK] = 1
+            registers[10] += outside
+            registers[12] += masked
+            registers[9] += BLOCK - outside - masked
+            registers[7] += BLOCK
+            i += BLOCK
+        else:
+            for _ in range(m):
+                sign = 1 if p[i] > 0 else -1
+                add_one(
+                    np.int64(x[i]), np.int64(y[i]), np.int64(t[i]), sign, pixel_map, registers, sums, touched, grid,
+                    written,
+                )  # fmt: skip
+                i += 1
+        if registers[7] >= registers[8]:
+            fold(registers, sums, touched, grid, written)
+
+
+@kernel
+def clear_written(grid: NDArray[np.float32], written: NDArray[np.uint8]) -> None:
+    """Zero the blocks of a (bins, pixels) grid that its flags name, and the flags."""
+    pixels = grid.shape[1]
+    for b in range(written.shape[0]):
+        for block in range(written.shape[1]):
+            if written[b, block]:
+                written[b, block] = 0
+                for i in range(block * BLOCK, min((block + 1) * BLOCK, pixels)):
+                    grid[b, i] = 0.0
+
+
+@kernel
+def accumulate_float(
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    position: NDArray[np.float64],
+    p: NDArray[np.uint8],
+    grid: NDArray[np.float64],
+) -> int:
+    """Add events at real-valued bin positions (N,) to a (bins, H, W) float64 grid; returns how many fell outside it.
+
+    For times that are not integers, and windows too long for integer sums.
+    """
+    bins, height, width = grid.shape
+    outside = 0
+    for i in range(position.shape[0]):
+        ex = np.int64(x[i])
+        ey = np.int64(y[i])
+        if ex < 0 or ex >= width or ey < 0 or ey >= height:
+            outside += 1
+            continue
+        if not -1.0 < position[i] < bins:
+            continue
+        sign = 1.0 if p[i] > 0 else -1.0
+        lower = int(np.floor(position[i]))
+        weight = position[i] - lower
+        if lower >= 0:
+            grid[lower, ey, ex] += sign * (1.0 - weight)
+        if lower + 1 < bins:
+            grid[lower + 1, ey, ex] += sign * weight
+    return outside

@@ -1,0 +1,257 @@
+"""From the bytes of a sensor's encoding to arrays of events, with state that outlives a packet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madm_core.errors import InvalidInputError
+from madm_core.events import evt2, evt3, libcaer, mono
+from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words, make_events
+
+MAX_SENSOR_SIDE = 32768
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What a decoder must know of an encoding besides its bits."""
+
+    kernel: Callable[..., tuple[int, int, int]]
+    word: str
+    """NumPy type of a word as sent by a little-endian host."""
+    max_events_per_word: int
+    tick_ns: int
+    """Length of one unit of ``t`` in nanoseconds: 1000 for a sensor clock, 1 for host time."""
+    wrap_ticks: int = 0
+    """Period of the sensor's clock, 0 where ``t`` is absolute."""
+    swap_halves: bool = False
+    host_byte_order: bool = False
+    """True where the sending host writes words in its own byte order rather than the sensor's."""
+
+
+ENCODINGS = {
+    "evt3": Encoding(evt3.decode_evt3, "<u2", evt3.MAX_EVENTS_PER_WORD, 1000, evt3.WRAP_TICKS),
+    "evt2": Encoding(evt2.decode_evt2, "<u4", evt2.EVT2_MAX_EVENTS_PER_WORD, 1000, evt2.WRAP_TICKS),
+    "evt2.1": Encoding(evt2.decode_evt21, "<u8", evt2.EVT21_MAX_EVENTS_PER_WORD, 1000, evt2.WRAP_TICKS),
+    "evt2.1_legacy": Encoding(
+        evt2.decode_evt21, "<u8", evt2.EVT21_MAX_EVENTS_PER_WORD, 1000, evt2.WRAP_TICKS, swap_halves=True
+    ),
+    "mono": Encoding(mono.decode_mono, "<u8", mono.MAX_EVENTS_PER_WORD, 1, host_byte_order=True),
+    "libcaer": Encoding(libcaer.decode_libcaer, "<u8", libcaer.MAX_EVENTS_PER_WORD, 1),
+    "libcaer_cmp": Encoding(libcaer.decode_libcaer_cmp, "<u2", libcaer.MAX_EVENTS_PER_WORD, 1, host_byte_order=True),
+}
+"""Encodings decoded here. ``evt2.1_legacy`` sends the upper half of each 64-bit word first (IMX636)."""
+
+ALIASES = {"evt21": "evt2.1", "evt21_legacy": "evt2.1_legacy"}
+
+
+class EventDecoder:
+    """Decoder of one stream; remembers clock, coordinates and a word cut by the end of a chunk.
+
+    Args:
+        encoding: A name in :data:`ENCODINGS`, ``"evt21"``, or any other that event_camera_py, when installed, decodes.
+        width: Sensor width in pixels.
+        height: Sensor height in pixels.
+
+    Raises:
+        InvalidInputError: Unknown encoding (``reason="encoding"``) or impossible sensor size (``reason="size"``).
+    """
+
+    def __init__(self, encoding: str, width: int, height: int) -> None:
+        if not (0 < width < MAX_SENSOR_SIDE and 0 < height < MAX_SENSOR_SIDE):
+            raise InvalidInputError(
+                "the sensor size of an event packet is impossible",
+                reason="size",
+                got=f"{width}x{height}",
+                expected=f"1 to {MAX_SENSOR_SIDE - 1} pixels a side",
+                do="check the camera driver's geometry",
+            )
+        self.encoding = ALIASES.get(encoding, encoding)
+        self.width = width
+        self.height = height
+        self.triggers: NDArray[np.void] = np.empty(0, TRIGGER_DTYPE)
+        """TRIGGER_DTYPE (M,): the external trigger edges found by the last :meth:`decode`."""
+        self.truncated_bytes = 0
+        self._foreign = None if self.encoding in ENCODINGS else _foreign_decoder(self.encoding)
+        self._format = ENCODINGS.get(self.encoding)
+        self._registers = np.zeros(8, np.int64)
+        self._partial_word = b""
+        self._trigger_buffer = np.zeros(64, TRIGGER_DTYPE)
+
+    @property
+    def tick_ns(self) -> int:
+        """Nanoseconds in one unit of the decoded ``t``."""
+        return self._format.tick_ns if self._format else 1000
+
+    @property
+    def wrap_ticks(self) -> int:
+        """Period of the sensor's clock in ticks; 0 where times are absolute."""
+        return self._format.wrap_ticks if self._format else 0
+
+    @property
+    def out_of_frame(self) -> int:
+        """Events dropped so far because their pixel lies outside the sensor."""
+        return int(self._registers[6])
+
+    @property
+    def invalid_words(self) -> int:
+        """Words skipped so far because their type does not exist in this encoding."""
+        return int(self._registers[7])
+
+    def decode(self, data: Any, time_base: int = 0, *, big_endian: bool = False) -> NDArray[np.void]:
+        """Decode the next bytes of the stream.
+
+        Args:
+            data: bytes, memoryview or uint8 array; may end inside a word.
+            time_base: The packet's ``time_base`` (ns; us for libcaer_cmp; ignored by the EVT encodings).
+            big_endian: The packet's ``is_bigendian``; concerns the encodings that hosts write themselves.
+
+        Returns:
+            EVENT_DTYPE (N,), owned by the caller. ``t`` is in microseconds for EVT encodings, else nanoseconds.
+        """
+        if self._format is None:
+            return self._decode_foreign(data, time_base)
+        words = self._take_words(data, big_endian)
+        size = len(words) + self._format.max_events_per_word
+        events = np.empty(size, EVENT_DTYPE)
+        n, position = self._fill(words, 0, time_base, events, 0)
+        while position < len(words):
+            events = np.concatenate([events[:n], np.empty(max(size, n), EVENT_DTYPE)])
+            n, position = self._fill(words, position, time_base, events, n)
+        return events[:n] if 2 * n >= len(events) else events[:n].copy()
+
+    def drop_partial_word(self) -> int:
+        """Forget bytes of an unfinished word, as at the end of a truncated packet; returns and counts them."""
+        dropped = len(self._partial_word)
+        self._partial_word = b""
+        self.truncated_bytes += dropped
+        return dropped
+
+    def mark_gap(self) -> None:
+        """Tell that data was lost: events are skipped until the stream has stated the time anew."""
+        self._partial_word = b""
+        if self._format is not None and self._format.wrap_ticks:
+            self._registers[evt3.TIME_KNOWN] = 0
+
+    def add_wraps(self, wraps: int) -> None:
+        """Move the sensor clock forward by ``wraps`` periods that passed unseen during a gap."""
+        if self.encoding == "evt3":
+            self._registers[evt3.TIME_HIGH] += wraps * evt3.WRAP_TICKS
+        elif self.wrap_ticks:
+            self._registers[evt2.TIME_HIGH] += wraps * (self.wrap_ticks >> 6)
+
+    def _take_words(self, data: Any, big_endian: bool) -> NDArray[Any]:
+        assert self._format is not None
+        raw = np.frombuffer(data, np.uint8)
+        word_bytes = int(self._format.word[-1])
+        if self._partial_word:
+            raw = np.concatenate([np.frombuffer(self._partial_word, np.uint8), raw])
+        whole = len(raw) - len(raw) % word_bytes
+        self._partial_word = raw[whole:].tobytes()
+        raw = raw[:whole]
+        if self._format.swap_halves:
+            return np.ascontiguousarray(raw.view("<u4").reshape(-1, 2)[:, ::-1]).view("<u8").reshape(-1)
+        words = raw.view(self._format.word)
+        if big_endian and self._format.host_byte_order:
+            words = words.byteswap()
+        return words
+
+    def _fill(
+        self, words: NDArray[Any], position: int, time_base: int, events: NDArray[np.void], n: int
+    ) -> tuple[int, int]:
+        """Decode from ``position`` until the words end or ``events`` is full, collecting all triggers."""
+        assert self._format is not None
+        found = []
+        while True:
+            position, added, edges = self._format.kernel(
+                words,
+                position,
+                time_base,
+                self.width,
+                self.height,
+                self._registers,
+                as_words(events[n:]),
+                as_words(self._trigger_buffer),
+            )
+            n += added
+            if edges:
+                found.append(self._trigger_buffer[:edges].copy())
+            if edges < len(self._trigger_buffer) or position == len(words):
+                break
+        self.triggers = np.concatenate(found) if found else np.empty(0, TRIGGER_DTYPE)
+        return n, position
+
+    def _decode_foreign(self, data: Any, time_base: int) -> NDArray[np.void]:
+        raw = np.frombuffer(data, np.uint8).tobytes()
+        try:
+            self._foreign.decode_bytes(self.encoding, self.width, self.height, time_base, raw)
+        except RuntimeError as error:
+            raise InvalidInputError(
+                "event_camera_py cannot decode a packet",
+                reason="encoding",
+                got=f"{self.encoding}: {error}",
+                expected=f"one of {', '.join(ENCODINGS)}",
+            ) from error
+        found = self._foreign.get_cd_events()
+        edges = self._foreign.get_ext_trig_events()
+        self.triggers = np.zeros(len(edges), TRIGGER_DTYPE)
+        for name in ("t", "id", "p"):
+            self.triggers[name] = edges[name]
+        return make_events(found["x"], found["y"], found["t"], found["p"])
+
+
+def decode_events(
+    encoding: str,
+    data: Any,
+    width: int,
+    height: int,
+    state: EventDecoder | None = None,
+    time_base: int = 0,
+) -> tuple[NDArray[np.void], EventDecoder]:
+    """Decode one packet or chunk of an event stream.
+
+    Args:
+        encoding: ``evt3``, ``evt2``, ``evt2.1``, ``mono``, ``libcaer``, ``libcaer_cmp``; others through
+            event_camera_py when it is installed.
+        data: Bytes; chunks may be cut anywhere when ``state`` is passed on.
+        width: Sensor width in pixels.
+        height: Sensor height in pixels.
+        state: What the previous call returned; None starts a stream.
+        time_base: The packet's ``time_base`` field.
+
+    Returns:
+        Events (EVENT_DTYPE: x, y uint16, t int64, p uint8 0/1) and the state to pass on; its ``triggers`` holds the
+        external trigger edges of this chunk. ``t`` is in microseconds; in nanoseconds for mono and libcaer.
+
+    Raises:
+        InvalidInputError: Unknown encoding, impossible size, or a state of another stream.
+    """
+    if state is None:
+        state = EventDecoder(encoding, width, height)
+    elif (ALIASES.get(encoding, encoding), width, height) != (state.encoding, state.width, state.height):
+        raise InvalidInputError(
+            "an event packet differs from its stream",
+            reason="size" if ALIASES.get(encoding, encoding) == state.encoding else "encoding",
+            got=f"{encoding} {width}x{height}",
+            expected=f"{state.encoding} {state.width}x{state.height}",
+            do="use one decoder state for each camera",
+        )
+    return state.decode(data, time_base), state
+
+
+def _foreign_decoder(encoding: str) -> Any:
+    try:
+        return importlib.import_module("event_camera_py").Decoder()
+    except ImportError:
+        raise InvalidInputError(
+            "the encoding of an event packet is unknown",
+            reason="encoding",
+            got=encoding,
+            expected=f"one of {', '.join(ENCODINGS)}",
+            do="install ros-$ROS_DISTRO-event-camera-py, or let the driver publish one of these",
+        ) from None

@@ -1,0 +1,1 @@
+"""ROS messages read and written without ROS."""
