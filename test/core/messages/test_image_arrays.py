@@ -1,0 +1,172 @@
+"""Images between messages and arrays: every encoding, step padding, byte order, and what must be refused."""
+
+from __future__ import annotations
+
+import array
+import struct
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from madm_core.errors import InvalidInputError
+from madm_core.messages.image_arrays import (
+    ENCODINGS,
+    array_to_image_fields,
+    compressed_image_to_array,
+    image_to_array,
+)
+
+
+def message(values: np.ndarray, encoding: str, padding: int = 0, big_endian: bool = False) -> SimpleNamespace:
+    """A message with the given pixels, `padding` bytes of 0xAB after each row."""
+    height, width = values.shape[:2]
+    stored = values.astype(values.dtype.newbyteorder(">" if big_endian else "<"))
+    rows = [stored[row].tobytes() + b"\xab" * padding for row in range(height)]
+    return SimpleNamespace(
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=int(big_endian),
+        step=len(rows[0]),
+        data=array.array("B", b"".join(rows)),
+    )
+
+
+def random_pixels(encoding: str, height: int, width: int) -> np.ndarray:
+    code, channels = ENCODINGS[encoding]
+    rng = np.random.default_rng(height * 1000 + width)
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    return (rng.random(shape) * 250).astype(code)
+
+
+def as_rgb(values: np.ndarray, encoding: str) -> np.ndarray:
+    if encoding.startswith("bgr"):
+        return values[..., [2, 1, 0]]
+    return values[..., :3] if values.ndim == 3 else values
+
+
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+@pytest.mark.parametrize("big_endian", [False, True])
+@given(height=st.integers(1, 9), width=st.integers(1, 9), padding=st.integers(0, 7))
+@settings(max_examples=25, deadline=None)
+def test_pixels_survive_padding_and_byte_order(encoding, big_endian, height, width, padding):
+    values = random_pixels(encoding, height, width)
+    pixels = image_to_array(message(values, encoding, padding, big_endian))
+    np.testing.assert_array_equal(pixels, as_rgb(values, encoding))
+    assert pixels.dtype.isnative
+
+
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+def test_native_images_are_views(encoding):
+    image = message(random_pixels(encoding, 4, 6), encoding, padding=8)
+    before = image_to_array(image).copy()
+    image.data[0] ^= 0x3F
+    image.data[2] ^= 0x3F
+    assert not np.array_equal(image_to_array(image), before)
+    view = image_to_array(image)
+    image.data[0] ^= 0x3F
+    image.data[2] ^= 0x3F
+    np.testing.assert_array_equal(view, before)  # the view saw the change: no copy was made
+
+
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+def test_fields_round_trip(encoding):
+    values = random_pixels(encoding, 5, 7)
+    fields = array_to_image_fields(values, encoding)
+    assert isinstance(fields["data"], bytes)
+    assert fields["step"] * 5 == len(fields["data"])
+    np.testing.assert_array_equal(image_to_array(SimpleNamespace(**fields)), as_rgb(values, encoding))
+
+
+def test_non_contiguous_array_becomes_dense_fields():
+    values = np.arange(40, dtype=np.uint16).reshape(5, 8)[:, ::2]
+    fields = array_to_image_fields(values, "mono16")
+    assert fields["step"] == 8
+    np.testing.assert_array_equal(image_to_array(SimpleNamespace(**fields)), values)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"encoding": "bayer_rggb8"}, "encoding"),
+        ({"encoding": ""}, "encoding"),
+        ({"height": 0}, "size"),
+        ({"width": 0}, "size"),
+        ({"step": 11}, "step"),
+        ({"step": 0}, "step"),
+        ({"height": 5}, "data"),
+        ({"data": b""}, "data"),
+    ],
+)
+def test_bad_messages_are_refused_with_a_reason(change, reason):
+    image = message(np.zeros((4, 6), np.uint16), "16UC1")
+    for field, value in change.items():
+        setattr(image, field, value)
+    with pytest.raises(InvalidInputError) as error:
+        image_to_array(image)
+    assert error.value.reason == reason
+    assert "got" in str(error.value) and "expected" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [
+        (np.zeros((2, 2), np.uint8), "mono16"),
+        (np.zeros((2, 2, 3), np.uint8), "mono8"),
+        (np.zeros((2, 2, 4), np.uint8), "rgb8"),
+        (np.zeros((2, 2), np.uint8), "yuv422"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(values, encoding):
+    with pytest.raises(InvalidInputError):
+        array_to_image_fields(values, encoding)
+
+
+def compressed(picture: np.ndarray, suffix: str, description: str, prefix: bytes = b"") -> SimpleNamespace:
+    ok, encoded = cv2.imencode(suffix, picture)
+    assert ok
+    return SimpleNamespace(format=description, data=array.array("B", prefix + encoded.tobytes()))
+
+
+def test_compressed_png_keeps_sixteen_bits():
+    depth = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    np.testing.assert_array_equal(compressed_image_to_array(compressed(depth, ".png", "16UC1; png compressed")), depth)
+
+
+def test_compressed_colour_is_rgb():
+    bgr = np.zeros((8, 8, 3), np.uint8)
+    bgr[..., 2] = 200
+    np.testing.assert_array_equal(compressed_image_to_array(compressed(bgr, ".png", "bgr8; png"))[0, 0], [200, 0, 0])
+
+
+def test_compressed_depth_millimetres_and_metres():
+    header = struct.pack("<iff", 0, 0.0, 0.0)
+    depth = np.array([[0, 1000], [2000, 65535]], np.uint16)
+    description = "16UC1; compressedDepth png"
+    np.testing.assert_array_equal(compressed_image_to_array(compressed(depth, ".png", description, header)), depth)
+
+    depth_a, depth_b = 100.0 * 101.0, -99.0  # inverse-depth quantisation: stored = a / metres + b
+    metres = np.array([[1.0, 2.5], [20.0, 50.0]], np.float32)
+    stored = np.round(depth_a / metres + depth_b).astype(np.uint16)
+    stored[1, 1] = 0
+    header = struct.pack("<iff", 0, depth_a, depth_b)
+    decoded = compressed_image_to_array(compressed(stored, ".png", "32FC1; compressedDepth png", header))
+    assert decoded.dtype == np.float32 and np.isnan(decoded[1, 1])
+    np.testing.assert_allclose(decoded[0], metres[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n", b"\xff" * 200])
+@pytest.mark.parametrize("description", ["png", "16UC1; compressedDepth png"])
+def test_undecodable_pictures_are_refused(data, description):
+    with pytest.raises(InvalidInputError) as error:
+        compressed_image_to_array(SimpleNamespace(format=description, data=data))
+    assert error.value.reason == "data"
+
+
+def test_rvl_is_refused_by_name():
+    with pytest.raises(InvalidInputError, match="png"):
+        compressed_image_to_array(SimpleNamespace(format="16UC1; compressedDepth rvl", data=b"0" * 40))
