@@ -1,0 +1,96 @@
+"""``segment``: run the segmentation node."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from madm_core.command_line import command_parser, run_command
+
+if TYPE_CHECKING:
+    from madm_ros.segmentation_node import SegmentationNode
+
+_EXAMPLES = (
+    "segment --model models/depth --input /camera/depth/image_raw",
+    "segment --params-file config/segment_event.yaml --input /event_camera/events",
+    "segment --ros-args -p model:=models/thermal -r image:=/thermal/image_raw -p use_sim_time:=true",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Everything that the parser does not know (``--ros-args ...``) goes to ROS."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    split = given.index("--ros-args") if "--ros-args" in given else len(given)
+    parser = command_parser("segment", "Segment a depth, thermal or event camera's topic, live.", _EXAMPLES)
+    parser.add_argument("--model", help="model directory or hub id (the parameter 'model')")
+    parser.add_argument(
+        "--input", metavar="TOPIC", help="sensor topic; the model knows whether it is 'image' or 'events'"
+    )
+    parser.add_argument("--params-file", help="ROS parameter file, see config/segment_*.yaml")
+    parsed = parser.parse_args(given[:split])
+    parsed.ros_arguments = ros_arguments(parsed, given[split:])
+    return run_command(_run, parsed)
+
+
+def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]:
+    """The ROS arguments that the options stand for, followed by those that were given."""
+    translated: list[str] = []
+    if parsed.params_file:
+        translated += ["--params-file", parsed.params_file]
+    if parsed.model:
+        # Quoted, or YAML would read a directory called 123 as a number.
+        translated += ["-p", f"model:='{parsed.model}'"]
+    if parsed.input:
+        translated += ["-r", f"image:={parsed.input}", "-r", f"events:={parsed.input}"]
+    return [*(["--ros-args", *translated, "--"] if translated else []), *given]
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+
+    from madm_ros.segmentation_node import SegmentationNode
+
+    rclpy.init(args=parsed.ros_arguments)
+    node: SegmentationNode | None = None
+    try:
+        node = SegmentationNode()
+        if node.values.autostart:
+            node.autostart()
+        spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # SIGINT and SIGTERM are the normal ends of a node
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def spin(node: SegmentationNode) -> None:
+    """Work until the context ends. An exception out of a callback is logged and counted, and the node goes on.
+
+    Raises:
+        ExternalShutdownException, KeyboardInterrupt: The process was told to end.
+    """
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    while node.context.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            if not node.context.ok():
+                return
+            node.callback_errors += 1
+            node.warn("callback", f"internal error in a callback: {error}; the node goes on\n{traceback.format_exc()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Event cameras: messages to windows of events, in the spinning thread, as they arrive.
+
+A window is complete the moment the message that closes it arrives; the worker only gets finished grids. Messages are
+never dropped for being late: each holds events that no other has.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Header
+
+from madm_core.errors import ConfigError, InvalidInputError
+from madm_core.events import EventStream, EventWindow
+from madm_core.messages.event_messages import parse_event_array, parse_event_packet, parse_point_cloud2
+from madm_core.modalities import EventModality
+from madm_ros.inputs import Frame, SensorFrame, SensorInput
+from madm_ros.parameters import EVENT_PACKET, POINT_CLOUD
+
+
+@dataclass(frozen=True)
+class GridFrame:
+    """A closed window on its way to the worker.
+
+    Args:
+        grid: ``(bins, H, W)`` float32, a copy of its own.
+        header: Header of the last message that contributed to the window.
+        events: Number of events in it.
+        duration_s: Length of the window in seconds.
+    """
+
+    grid: np.ndarray
+    header: Any
+    events: int
+    duration_s: float
+
+
+class EventInput(SensorInput):
+    """Events as EventPacket, EventArray or PointCloud2, cut into the model's windows.
+
+    Args:
+        modality: Says how windows are cut and how many bins a grid has.
+        point_cloud_size: (height, width) of the sensor, for PointCloud2, which does not say it.
+
+    The other arguments are those of :class:`madm_ros.inputs.SensorInput`.
+
+    Raises:
+        ConfigError: PointCloud2 events without a sensor size.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        modality: EventModality,
+        point_cloud_size: tuple[int, int] = (0, 0),
+        **named_arguments: Any,
+    ) -> None:
+        super().__init__(*arguments, **named_arguments)
+        if self.type_name == POINT_CLOUD and not all(point_cloud_size):
+            raise ConfigError(
+                "events from PointCloud2 need the sensor's size",
+                got=f"event_width {point_cloud_size[1]}, event_height {point_cloud_size[0]}",
+                expected="both above 0",
+                do="set the parameters event_width and event_height",
+            )
+        self._point_cloud_size = point_cloud_size
+        self._stream = EventStream(event_window(modality), modality.bins)
+        self._flushed_until_ns = 0
+
+    def forget(self) -> None:
+        """Start a new epoch; the open window is given up."""
+        super().forget()
+        self._stream.reset()
+        self._flushed_until_ns = 0
+
+    def tick(self) -> None:
+        """Close a window that has been waiting too long for events."""
+        if self._last_stamp_ns is None:
+            return
+        # The sensor's clock, carried on by ours: stamps of a recording are years away from the node's clock.
+        now_ns = self._last_stamp_ns + round((time.monotonic() - self.last_message_s) * 1e9)
+        closed = self._stream.flush_waiting(now_ns)
+        if closed:
+            self._flushed_until_ns = now_ns
+            self._hand_over(closed)
+
+    def decode(self, frame: Frame) -> SensorFrame:
+        """The frame's grid ``(bins, H, W)`` float32, ready since its window closed."""
+        window: GridFrame = frame.payload
+        bins, height, width = window.grid.shape
+        details: dict[str, object] = {
+            "height": height, "width": width, "bins": bins, "window_events": window.events,
+            "window_ms": window.duration_s * 1e3,
+        }  # fmt: skip
+        stamp, header = window.header, Header(frame_id=window.header.frame_id)
+        header.stamp.sec, header.stamp.nanosec = stamp.sec, stamp.nanosec
+        return SensorFrame(header, window.grid, details)
+
+    def details(self) -> dict[str, object]:
+        """Counters of the event stream."""
+        statistics = self._stream.statistics
+        return {f"events_{name}": value for name, value in vars(statistics).items()}
+
+    def _take(self, raw: bytes) -> None:
+        if self._last_stamp_ns is not None and self._last_stamp_ns < self._flushed_until_ns:
+            # The sensor's time stood still while ours went on (a paused bag): its windows are not over after all.
+            self._stream.reset()
+        self._flushed_until_ns = 0
+        try:
+            if self.type_name == EVENT_PACKET:
+                packet, header = parse_event_packet(raw)
+                closed = self._stream.add(packet, header)
+            elif self.type_name == POINT_CLOUD:
+                events, header = parse_point_cloud2(raw)
+                height, width = self._point_cloud_size
+                closed = self._stream.add_events(events, width, height, header.stamp_ns, header)
+            else:
+                events, width, height, header = parse_event_array(raw)
+                closed = self._stream.add_events(events, width, height, header.stamp_ns, header)
+        except InvalidInputError as error:
+            self._statistics.message_rejected(error.reason, str(error))
+            self._warn(f"rejected_{error.reason}", f"message on {self.topic} left out: {error}")
+            return
+        self._hand_over(closed)
+
+    def _hand_over(self, closed: list[Any]) -> None:
+        for window in closed:
+            self._statistics.received()
+            # The stream reuses its grids: what waits for the worker must be a copy.
+            grid = GridFrame(
+                window.grid.copy(), window.header, window.events, (window.t_end_ns - window.t_start_ns) / 1e9
+            )
+            self._offer(Frame(grid, self.epoch, time.perf_counter()))
+
+
+def event_window(modality: EventModality) -> EventWindow:
+    """The stream's window as the model wants it."""
+    return EventWindow(
+        mode=modality.window,
+        duration_ms=modality.window_ms,
+        count=modality.window_count,
+        max_wait_ms=modality.max_wait_ms,
+    )

@@ -1,0 +1,115 @@
+"""Loading a model for the node: what the parameters ask for, said aloud while it takes time."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from madm_core.errors import ConfigError, ModelDirectoryError
+from madm_core.modalities import EventModality
+from madm_ros.parameters import NodeParameters, overrides_of
+from madm_ros.pipeline import Model
+
+_SPEAK_EVERY_S = 5.0
+_OTHER_NAMES = {"infrared": "thermal"}
+
+
+def load_segmenter(parameters: NodeParameters) -> Any:
+    """The ``Segmenter`` that the parameters describe; see ``Segmenter.from_pretrained`` for the errors."""
+    # torch takes seconds to import: not before a model is wanted.
+    from madm_core.segmenter import Segmenter
+
+    return Segmenter.from_pretrained(
+        parameters.model,
+        device=parameters.device,
+        precision=parameters.precision,
+        compile_mode=parameters.compile_mode,
+        resize=parameters.resize,
+        base=parameters.base or None,
+    )
+
+
+def load_model(
+    parameters: NodeParameters,
+    info: Callable[[str], object],
+    *,
+    still_wanted: Callable[[], bool] = lambda: True,
+    load: Callable[[NodeParameters], Any] = load_segmenter,
+) -> Model:
+    """Load and warm up the model.
+
+    Args:
+        parameters: Where the model is and how it shall run.
+        info: Writes a line to the log.
+        still_wanted: Asked while loading in the main thread; when False (the process was told to end), loading is
+            interrupted by ``KeyboardInterrupt``.
+        load: Makes the segmenter.
+
+    Raises:
+        ConfigError: No model was named, or an override does not fit its modality.
+        ModelDirectoryError: The model is missing, damaged, or of another modality than asked.
+        MadmError: Whatever else keeps it from loading (device, dependency, base model).
+    """
+    if not parameters.model:
+        raise ConfigError(
+            "no model to load",
+            got="an empty parameter 'model'",
+            expected="a model directory or hub id",
+            do="start with -p model:=DIR, or set the parameter and call ~/reload_model",
+        )
+    started = time.monotonic()
+    info(f"loading model {parameters.model} (device {parameters.device}, precision {parameters.precision})")
+    with _Progress(parameters.model, info, still_wanted):
+        segmenter = load(parameters)
+        wanted = _OTHER_NAMES.get(parameters.modality, parameters.modality)
+        if wanted and segmenter.modality.name != wanted:
+            raise ModelDirectoryError(
+                f"model {parameters.model} is of the wrong modality",
+                got=segmenter.modality.name,
+                expected=wanted,
+                do="name another model, or leave the parameter 'modality' empty",
+            )
+        overrides = overrides_of(parameters.modality_overrides)
+        modality = segmenter.modality.replace(overrides) if overrides else segmenter.modality
+        segmenter.warm_up()
+        if isinstance(modality, EventModality):
+            # Its kernels need numba, whose import takes a second that other modalities need not wait for.
+            from madm_core.events import warm_up
+
+            warm_up()
+    load_s = time.monotonic() - started
+    info(f"model ready after {load_s:.1f} s: {segmenter.description}")
+    return Model(segmenter, modality, load_s)
+
+
+class _Progress:
+    """Says every few seconds that loading goes on, and interrupts it when nobody wants it any more."""
+
+    def __init__(self, model: str, info: Callable[[str], object], still_wanted: Callable[[], bool]) -> None:
+        self._model = model
+        self._info = info
+        self._still_wanted = still_wanted
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="loading-progress", daemon=True)
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        started = spoken = time.monotonic()
+        while not self._done.wait(0.2):
+            now = time.monotonic()
+            if self._in_main_thread and not self._still_wanted():
+                _thread.interrupt_main()
+                return
+            if now - spoken >= _SPEAK_EVERY_S:
+                spoken = now
+                self._info(f"still loading {self._model} ({now - started:.0f} s)")

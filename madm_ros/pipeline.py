@@ -1,0 +1,135 @@
+"""The way of one frame through the worker: message -> array -> picture -> network -> labels -> messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from madm_core.errors import InvalidInputError, MadmError
+from madm_core.modalities import EncodedImage, Modality
+from madm_ros.frame_statistics import FrameStatistics
+from madm_ros.inputs import Frame, SensorFrame, SensorInput
+from madm_ros.parameters import NodeParameters
+from madm_ros.publishers import ResultPublishers
+from madm_ros.throttled_log import ThrottledLog
+
+_SAMPLE_STRIDE = 8
+"""Input statistics look at every eighth pixel in both directions: enough for a mean, and quick."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the node needs of a loaded model.
+
+    Args:
+        segmenter: The network, as ``madm_core.segmenter.Segmenter``.
+        modality: Its modality, with the node's overrides.
+        load_s: How long loading and warming up took, in seconds.
+    """
+
+    segmenter: Any
+    modality: Modality
+    load_s: float
+
+
+class Pipeline:
+    """Handles frames, one at a time, in the worker's thread.
+
+    Args:
+        model: What to run.
+        sensor_input: Decodes frames.
+        publishers: Take the results.
+        statistics: Where every frame's end is counted.
+        parameters: Returns the parameters' current values.
+        warn: Takes (kind, text) of a warning.
+        now_ns: The node's (possibly simulated) time in nanoseconds, for the age of stamps.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sensor_input: SensorInput,
+        publishers: ResultPublishers,
+        statistics: FrameStatistics,
+        *,
+        parameters: Callable[[], NodeParameters],
+        warn: ThrottledLog,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._model = model
+        self._input = sensor_input
+        self._publishers = publishers
+        self._statistics = statistics
+        self._parameters = parameters
+        self._warn = warn
+        self._now_ns = now_ns
+        self._epoch: int | None = None
+        self.input_values: dict[str, object] = {}
+        """Facts about the latest frame, for diagnostics; replaced as a whole, never changed."""
+
+    def handle(self, frame: Frame) -> None:
+        """Segment one frame and publish the result, or count and report why that was not possible."""
+        try:
+            self._segment(frame)
+        except InvalidInputError as error:
+            self._statistics.rejected(error.reason, str(error))
+            self._warn(f"rejected_{error.reason}", f"frame on {self._input.topic} left out: {error}")
+        except MadmError as error:
+            self._statistics.rejected("inference", str(error))
+            self._warn("rejected_inference", f"frame on {self._input.topic} not segmented: {error}")
+
+    def _segment(self, frame: Frame) -> None:
+        started = time.perf_counter()
+        sensor_frame = self._input.decode(frame)
+        if frame.epoch != self._epoch:
+            self._model.modality.reset()
+            self._epoch = frame.epoch
+        encoded = self._model.modality.encode(sensor_frame.array)
+        self.input_values = input_values(sensor_frame, encoded)
+        decoded = time.perf_counter()
+        prediction = self._model.segmenter.segment(encoded)
+        inferred = time.perf_counter()
+        parameters = self._parameters()
+        stamp = sensor_frame.header.stamp
+        self._publishers.publish(
+            sensor_frame.header,
+            prediction.labels,
+            prediction.confidence,
+            encoded.image,
+            overlay_opacity=parameters.overlay_opacity,
+            min_confidence=parameters.min_confidence,
+        )
+        finished = time.perf_counter()
+        self._statistics.published(
+            {
+                "wait": started - frame.received_s,
+                "decode": decoded - started,
+                "inference": inferred - decoded,
+                "publish": finished - inferred,
+                "total": finished - frame.received_s,
+                "stamp_age": (self._now_ns() - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9,
+            }
+        )
+        if self.input_values["valid_share"] == 0.0:
+            self._warn(
+                "nothing_valid",
+                f"no pixel on {self._input.topic} holds a valid measurement: all labels are 255; "
+                "look at the sensor, or at depth_scale and the encoding",
+            )
+
+
+def input_values(sensor_frame: SensorFrame, encoded: EncodedImage) -> dict[str, object]:
+    """Facts about a frame: size, encoding, raw range and mean, share of valid pixels, brightness of the picture."""
+    sample = sensor_frame.array[..., ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE]
+    finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    values: dict[str, object] = dict(sensor_frame.details)
+    values["valid_share"] = 1.0 if encoded.valid is None else float(encoded.valid.mean())
+    values["picture_mean"] = float(encoded.image[::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE].mean())
+    if finite.size:
+        values["raw_min"], values["raw_max"] = float(finite.min()), float(finite.max())
+        values["raw_mean"] = float(finite.mean(dtype=np.float64))
+    return values

@@ -1,0 +1,129 @@
+"""What the tests of the node share: a ROS context of their own, a stand-in for the network, and a quick spin."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from madm_core.labels import IGNORE, LabelSet
+from madm_core.modalities import DepthModality, EncodedImage, Modality
+
+# Before any context is made: tests must neither hear nor disturb other nodes of this machine or network.
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+
+@dataclass
+class StandInSegmenter:
+    """Has the interface of ``Segmenter``; a pixel's label is its brightness in eleven steps.
+
+    Args:
+        delay_s: How long one image takes.
+        failures: Exceptions to raise, one an image, before it works.
+        gate: While this event is set, images wait.
+    """
+
+    modality: Modality = field(default_factory=DepthModality)
+    label_set: LabelSet = field(default_factory=lambda: LabelSet.named("madm11"))
+    delay_s: float = 0.0
+    failures: list[BaseException] = field(default_factory=list)
+    gate: threading.Event | None = None
+    name: str = "stand-in"
+    device: str = "cpu"
+    precision: str = "fp32"
+    seen: list[EncodedImage] = field(default_factory=list)
+
+    @property
+    def description(self) -> str:
+        return f"{self.name}: {self.modality.name} on {self.device}"
+
+    def warm_up(self) -> float:
+        return 0.0
+
+    def segment(self, image: EncodedImage) -> Any:
+        self.seen.append(image)
+        if self.gate is not None:
+            self.gate.wait(10.0)
+        time.sleep(self.delay_s)
+        if self.failures:
+            raise self.failures.pop(0)
+        labels = np.minimum(image.image[:, :, 0] * len(self.label_set), len(self.label_set) - 1).astype(np.uint8)
+        confidence = np.full(labels.shape, 0.75, np.float32)
+        if image.valid is not None:
+            labels[~image.valid] = IGNORE
+            confidence[~image.valid] = 0.0
+        return SimpleNamespace(labels=labels, confidence=confidence)
+
+
+@pytest.fixture
+def stand_in() -> type[StandInSegmenter]:
+    return StandInSegmenter
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    """A ROS context of this test alone."""
+    own = Context()
+    own.init()
+    yield own
+    own.try_shutdown()
+
+
+@dataclass
+class World:
+    """Some nodes on one executor, spun by the test itself."""
+
+    executor: SingleThreadedExecutor
+    context: Context
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(self, node: Node) -> Node:
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def node(self, name: str = "tester", **arguments: Any) -> Node:
+        return self.add(Node(name, context=self.context, **arguments))
+
+    def spin_until(self, done: Callable[[], Any], timeout_s: float = 10.0) -> None:
+        """Spin until ``done()`` is true; fails the test when it never is."""
+        end = time.monotonic() + timeout_s
+        while not done():
+            assert time.monotonic() < end, "what was waited for did not happen"
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def spin_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def call(self, node: Node, service_type: Any, name: str, request: Any) -> Any:
+        """Call a service of a node on this very executor."""
+        client = node.create_client(service_type, name)
+        self.spin_until(client.service_is_ready)
+        future = client.call_async(request)
+        self.spin_until(future.done)
+        node.destroy_client(client)
+        return future.result()
+
+
+@pytest.fixture
+def world(context: Context) -> Iterator[World]:
+    executor = SingleThreadedExecutor(context=context)
+    made = World(executor, context)
+    yield made
+    for node in made.nodes:
+        executor.remove_node(node)
+        node.destroy_node()
+    executor.shutdown()

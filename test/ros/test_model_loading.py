@@ -1,0 +1,55 @@
+"""Loading a model: what is asked for is checked, said aloud, and can be interrupted."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from madm_core.errors import ConfigError, ModelDirectoryError
+from madm_core.modalities import ThermalModality
+from madm_ros import model_loading
+from madm_ros.model_loading import load_model
+from madm_ros.parameters import NodeParameters
+
+
+def test_the_model_comes_with_its_time_and_overridden_modality(stand_in):
+    lines: list[str] = []
+    network = stand_in(modality=ThermalModality())
+    parameters = NodeParameters(model="here", modality="infrared", modality_overrides="range=fixed high=5.5")
+    model = load_model(parameters, lines.append, load=lambda values: network)
+    assert model.segmenter is network
+    assert (model.modality.range, model.modality.high) == ("fixed", 5.5)
+    assert network.modality.range == "percentile"
+    assert "loading model here" in lines[0] and network.description in lines[1]
+
+
+def test_no_model_or_the_wrong_one_is_an_error(stand_in):
+    with pytest.raises(ConfigError, match="no model to load"):
+        load_model(NodeParameters(), print)
+    with pytest.raises(ModelDirectoryError, match="got depth; expected event"):
+        load_model(NodeParameters(model="m", modality="event"), print, load=lambda values: stand_in())
+
+
+def test_a_long_load_is_spoken_of(stand_in, monkeypatch):
+    monkeypatch.setattr(model_loading, "_SPEAK_EVERY_S", 0.1)
+    lines: list[str] = []
+
+    def load(values):
+        time.sleep(0.7)
+        return stand_in()
+
+    load_model(NodeParameters(model="large"), lines.append, load=load)
+    assert any("still loading large" in line for line in lines)
+
+
+def test_a_load_that_nobody_wants_any_more_is_interrupted(stand_in):
+    def load(values):
+        for _ in range(500):
+            time.sleep(0.02)
+        return stand_in()
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        load_model(NodeParameters(model="m"), print, still_wanted=lambda: False, load=load)
+    assert time.monotonic() - began < 5

@@ -1,0 +1,161 @@
+"""Topics of the node: what is published when, pictures and names of the classes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
+
+from madm_core.labels import IGNORE, LabelSet
+from madm_ros.image_conversion import message_to_array
+from madm_ros.publishers import (
+    TOPICS,
+    ResultPublishers,
+    legend_image,
+    overlay_image,
+    to_uint8,
+    topics_table,
+)
+from madm_ros.qos import LATCHED, RESULTS
+
+LABEL_SET = LabelSet.named("madm9")
+
+
+@pytest.fixture
+def results(world):
+    node = world.node("results")
+    return ResultPublishers(node, node.get_logger().info)
+
+
+def publish(results: ResultPublishers, header: Header, **changes) -> None:
+    arguments = {
+        "labels": np.array([[0, 5], [7, 255]], np.uint8),
+        "confidence": np.array([[1.0, 0.5], [0.25, 0.0]], np.float32),
+        "image": np.full((2, 2, 3), 0.2, np.float32),
+        "overlay_opacity": 0.5,
+        "min_confidence": 0.0,
+        **changes,
+    }
+    results.publish(header, **arguments)
+
+
+def listen(world, name: str, kind, qos=RESULTS) -> list:
+    received: list = []
+    world.nodes[-1].create_subscription(kind, name, received.append, qos)
+    return received
+
+
+def test_labels_and_confidence_carry_the_header_untouched(world, results):
+    world.node()
+    labels = listen(world, "segmentation/labels", Image)
+    confidence = listen(world, "segmentation/confidence", Image)
+    world.spin_until(lambda: results._labels.get_subscription_count() and results._confidence.get_subscription_count())
+    header = Header(frame_id="thermal_optical_frame")
+    header.stamp.sec, header.stamp.nanosec = 1675956550, 318916461
+    publish(results, header)
+    world.spin_until(lambda: labels and confidence)
+    for message in (labels[0], confidence[0]):
+        assert message.header == header
+        assert (message.encoding, message.step, message.height, message.width) == ("mono8", 2, 2, 2)
+    np.testing.assert_array_equal(message_to_array(labels[0]), [[0, 5], [7, 255]])
+    np.testing.assert_array_equal(message_to_array(confidence[0]), [[255, 128], [64, 0]])
+
+
+def test_pixels_below_min_confidence_become_255(world, results):
+    world.node()
+    labels = listen(world, "segmentation/labels", Image)
+    world.spin_until(lambda: results._labels.get_subscription_count())
+    publish(results, Header(), min_confidence=0.5)
+    world.spin_until(lambda: labels)
+    np.testing.assert_array_equal(message_to_array(labels[0]), [[0, 5], [255, 255]])
+
+
+def test_pictures_are_made_only_while_somebody_listens(world, results, monkeypatch):
+    from madm_ros import publishers
+
+    made: list[str] = []
+    real = publishers.overlay_image
+    monkeypatch.setattr(publishers, "overlay_image", lambda *a: (made.append("overlay"), real(*a))[1])
+    results.announce(LABEL_SET, 0.0)
+    publish(results, Header())
+    assert made == []
+    tester = world.node()
+    pictures: list = []
+    subscription = tester.create_subscription(Image, "segmentation/overlay", pictures.append, RESULTS)
+    previews = listen(world, "segmentation/input_preview", Image)
+    world.spin_until(
+        lambda: results._overlay.get_subscription_count() and results._input_preview.get_subscription_count()
+    )
+    publish(results, Header(frame_id="f"))
+    world.spin_until(lambda: pictures and previews)
+    assert made == ["overlay"]
+    assert (pictures[0].encoding, pictures[0].header.frame_id) == ("rgb8", "f")
+    np.testing.assert_array_equal(message_to_array(previews[0]), np.full((2, 2, 3), 51, np.uint8))
+    tester.destroy_subscription(subscription)
+    world.spin_until(lambda: results._overlay.get_subscription_count() == 0)
+    publish(results, Header())
+    assert made == ["overlay"]
+
+
+def test_names_and_legend_are_latched_for_those_who_come_later(world, results):
+    results.announce(LABEL_SET, 0.0)
+    world.spin_for(0.1)
+    world.node()
+    names = listen(world, "segmentation/label_names", String, LATCHED)
+    legends = listen(world, "segmentation/legend", Image, LATCHED)
+    world.spin_until(lambda: results._legend.get_subscription_count())
+    results.tend_legend()
+    world.spin_until(lambda: names and legends)
+    content = json.loads(names[0].data)
+    assert content["label_set"] == "madm9"
+    assert content["ignore"] == IGNORE
+    assert [entry["name"] for entry in content["classes"]] == list(LABEL_SET.names)
+    assert [tuple(entry["color"]) for entry in content["classes"]] == list(LABEL_SET.colors)
+    late = world.node("late_tester")
+    again: list = []
+    late.create_subscription(Image, "segmentation/legend", again.append, LATCHED)
+    world.spin_until(lambda: again)
+    assert again[0].data == legends[0].data
+    results.tend_legend()
+    world.spin_for(0.2)
+    assert len(legends) == 1  # once for a label set
+
+
+def test_a_new_model_says_its_names_again(world, results):
+    world.node()
+    names = listen(world, "segmentation/label_names", String, LATCHED)
+    results.announce(LABEL_SET, 0.0)
+    world.spin_until(lambda: len(names) == 1)
+    results.announce(LabelSet.named("madm11"), 0.0)
+    world.spin_until(lambda: len(names) == 2)
+    assert json.loads(names[1].data)["label_set"] == "madm11"
+
+
+def test_overlay_mixes_colours_and_keeps_unlabelled_pixels():
+    image = np.full((1, 2, 3), 100, np.uint8)
+    painted = overlay_image(image, np.array([[0, IGNORE]], np.uint8), LABEL_SET, 0.25)
+    np.testing.assert_array_equal(painted[0, 0], np.rint(0.25 * np.array(LABEL_SET.colors[0]) + 75))
+    np.testing.assert_array_equal(painted[0, 1], [100, 100, 100])
+
+
+def test_the_legend_shows_every_colour_and_fits_its_texts():
+    picture = legend_image(LABEL_SET)
+    assert picture.shape[0] == 28 * (len(LABEL_SET) + 1)
+    for index, color in enumerate([*LABEL_SET.colors, (0, 0, 0)]):
+        np.testing.assert_array_equal(picture[index * 28 + 14, 20], color)
+    assert (picture[:, -3:] == 245).all()  # no text runs out of the picture
+    assert all((picture[i * 28 : (i + 1) * 28, 44:] < 100).any() for i in range(len(LABEL_SET) + 1))
+
+
+def test_to_uint8_rounds_and_clips():
+    values = np.array([[-0.5, 0.0, 0.5, 1.0, 1.7]], np.float32)
+    np.testing.assert_array_equal(to_uint8(values), [[0, 0, 128, 255, 255]])
+
+
+def test_the_table_names_every_topic():
+    lines = topics_table().splitlines()
+    assert len(lines) == 2 + len(TOPICS)
+    assert all(line.count("|") == 5 for line in lines)
