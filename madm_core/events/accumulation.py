@@ -30,6 +30,12 @@ REGISTERS = 17
 BLOCK = 64
 """Events handled at once, and pixels that share a flag telling whether they have to be folded."""
 
+SHIFT = np.uint32(6)
+ZERO, STALE, VALID = 0, 1, 2
+"""What a block of the grid holds: zeros, another window's values, this window's. Only what is needed is cleared."""
+
+NOWHERE = np.uint32(0xFFFFFFFF)
+ON = 1 << 32  # the polarity bit of an event word; bytes beyond it are padding with any content
 UNIT = 1 << 40
 MAX_TICKS = 1 << 61
 
@@ -100,15 +106,15 @@ def fold(
         sums: (blocks * BLOCK,) int64, the packed sums of each pixel; the last block takes what is not wanted.
         touched: (blocks,) uint8, 1 where a pixel of a block has sums; cleared.
         grid: (bins, pixels) float32, added to.
-        written: (bins, blocks) uint8, set to 1 where the grid may have become non-zero.
+        written: (bins, blocks) uint8, ZERO, STALE or VALID for each block of the grid.
     """
     segment = registers[3]
     bins = registers[2]
-    slope = 0.0
-    offset = 0.0
+    slope = np.float32(0.0)
+    offset = np.float32(0.0)
     if registers[13] != 0:
-        slope = (bins - 1) / registers[1]
-        offset = ((registers[6] - registers[0]) * (bins - 1) - segment * registers[1]) / registers[1]
+        slope = np.float32((bins - 1) / registers[1])
+        offset = np.float32(((registers[6] - registers[0]) * (bins - 1) - segment * registers[1]) / registers[1])
     pixels = grid.shape[1]
     for block in range(touched.shape[0]):
         if touched[block] == 0:
@@ -116,25 +122,33 @@ def fold(
         touched[block] = 0
         first = block * BLOCK
         stop = min(first + BLOCK, pixels)
-        if segment + 1 < bins and slope != 0.0:
-            written[segment, block] = 1
-            written[segment + 1, block] = 1
-            for i in range(first, stop):
-                value = sums[i]
+        packed = sums[first : first + BLOCK]
+        now = grid[segment, first:stop]
+        if written[segment, block] != VALID:
+            written[segment, block] = VALID
+            now[:] = 0.0
+        if segment + 1 < bins and registers[13] != 0:
+            later = grid[segment + 1, first:stop]
+            if written[segment + 1, block] != VALID:
+                written[segment + 1, block] = VALID
+                later[:] = 0.0
+            for i in range(now.shape[0]):
+                value = packed[i]
+                packed[i] = 0
                 low = (value << 24) >> 24
-                high = (value - low) >> 40
-                later = low * slope + high * offset
-                grid[segment, i] += np.float32(high - later)
-                grid[segment + 1, i] += np.float32(later)
+                high = np.float32((value - low) >> 40)
+                part = np.float32(low) * slope + high * offset
+                now[i] += high - part
+                later[i] += part
         else:
-            written[segment, block] = 1
-            for i in range(first, stop):
-                value = sums[i]
+            for i in range(now.shape[0]):
+                value = packed[i]
+                packed[i] = 0
                 low = (value << 24) >> 24
-                high = (value - low) >> 40
-                grid[segment, i] += np.float32(high - (low * slope + high * offset))
-        for i in range(first, first + BLOCK):
-            sums[i] = 0
+                high = np.float32((value - low) >> 40)
+                now[i] += high - (np.float32(low) * slope + high * offset)
+        if stop < first + BLOCK:
+            packed[:] = 0
     registers[7] = 0
 
 
@@ -151,13 +165,14 @@ def add_out_of_order(
     bins = registers[2]
     position = ((t - registers[0]) * (bins - 1)) / registers[1]
     lower = int(np.floor(position))
-    weight = position - lower
-    if 0 <= lower < bins:
-        grid[lower, pixel] += np.float32(sign * (1.0 - weight))
-        written[lower, pixel // BLOCK] = 1
-    if 0 <= lower + 1 < bins:
-        grid[lower + 1, pixel] += np.float32(sign * weight)
-        written[lower + 1, pixel // BLOCK] = 1
+    later = position - lower
+    block = pixel >> 6
+    for b, weight in ((lower, 1.0 - later), (lower + 1, later)):
+        if 0 <= b < bins:
+            if written[b, block] != VALID:
+                written[b, block] = VALID
+                grid[b, block * BLOCK : (block + 1) * BLOCK] = 0.0
+            grid[b, pixel] += np.float32(sign * weight)
 
 
 @kernel
@@ -197,9 +212,44 @@ def add_one(
         registers[9] += 1
         return
     sums[pixel] += sign * (UNIT + ((t - registers[6]) & registers[13]))
-    touched[pixel // BLOCK] = 1
+    touched[pixel >> 6] = 1
     registers[7] += 1
     registers[9] += 1
+
+
+@kernel
+def add_block(
+    pixels: NDArray[np.uint32],
+    values: NDArray[np.int64],
+    outside: Scalar,
+    pixel_map: NDArray[np.int32],
+    registers: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    touched: NDArray[np.uint8],
+    grid: NDArray[np.float32],
+) -> None:
+    """Add BLOCK prepared events, ``outside`` of which lie off the sensor and have the pixel index NOWHERE."""
+    masked = 0
+    if pixel_map.shape[0] > 0:
+        drop = np.uint32(grid.shape[1])
+        for j in range(BLOCK):
+            target = drop
+            if pixels[j] != NOWHERE:
+                target = np.uint32(pixel_map[pixels[j]])
+                masked += target == drop
+            pixels[j] = target
+    elif outside > 0:
+        drop = np.uint32(sums.shape[0] - BLOCK)
+        for j in range(BLOCK):
+            pixels[j] = min(pixels[j], drop)
+    for j in range(BLOCK):
+        pixel = pixels[j]
+        sums[pixel] += values[j]
+        touched[pixel >> SHIFT] = 1
+    registers[10] += outside
+    registers[12] += masked
+    registers[9] += BLOCK - outside - masked
+    registers[7] += BLOCK
 
 
 @kernel
@@ -231,61 +281,44 @@ def accumulate_words(
     Returns:
         Index of the first event that was not added.
     """
-    width = registers[14]
-    height = registers[15]
-    dummy = np.int64(sums.shape[0] - BLOCK)
-    mapped = pixel_map.shape[0] > 0
-    nowhere = np.int64(-1) if mapped else dummy
-    pixels = np.empty(BLOCK, np.int64)
+    width = np.uint32(registers[14])
+    height = np.uint32(registers[15])
+    pixels = np.empty(BLOCK, np.uint32)
     values = np.empty(BLOCK, np.int64)
     n = events.shape[0]
     i = start
     while i < n:
-        m = min(BLOCK, n - i)
         first = registers[4]
         length = min(registers[5], stop_tick) - first
-        strangers = 0
-        if m == BLOCK:
+        strangers = 1
+        if n - i >= BLOCK:
+            block = events[i : i + BLOCK]
+            strangers = 0
             for j in range(BLOCK):
-                d = events[i + j, 0] - first
+                d = block[j, 0] - first
                 strangers += (d < 0) | (d >= length)
-        if m == BLOCK and strangers == 0:
-            middle = registers[6]
-            tick_mask = registers[13]
-            outside = 0
-            for j in range(BLOCK):
-                word = events[i + j, 1]
-                x = word & 0xFFFF
-                y = (word >> 16) & 0xFFFF
-                value = UNIT + ((events[i + j, 0] - middle) & tick_mask)
-                values[j] = value if (word >> 32) & 1 else -value
-                off = (x >= width) | (y >= height)
-                pixels[j] = nowhere if off else y * width + x
-                outside += off
-            masked = 0
-            if mapped:
+            if strangers == 0:
+                middle = registers[6]
+                tick_mask = registers[13]
+                outside = 0
                 for j in range(BLOCK):
-                    target = dummy
-                    if pixels[j] >= 0:
-                        target = np.int64(pixel_map[pixels[j]])
-                        masked += target >= grid.shape[1]
-                    pixels[j] = target
-            for j in range(BLOCK):
-                pixel = pixels[j]
-                sums[pixel] += values[j]
-                touched[pixel // BLOCK] = 1
-            registers[10] += outside
-            registers[12] += masked
-            registers[9] += BLOCK - outside - masked
-            registers[7] += BLOCK
-            i += BLOCK
-        else:
-            for _ in range(m):
+                    word = block[j, 1]
+                    value = UNIT + ((block[j, 0] - middle) & tick_mask)
+                    values[j] = value if word & ON else -value
+                    x = np.uint32(word & 0xFFFF)
+                    y = np.uint32((word >> 16) & 0xFFFF)
+                    off = (x >= width) | (y >= height)
+                    pixels[j] = NOWHERE if off else y * width + x
+                    outside += off
+                add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
+                i += BLOCK
+        if strangers > 0:
+            for _ in range(min(BLOCK, n - i)):
                 t = events[i, 0]
                 if t >= stop_tick:
                     return i
                 word = events[i, 1]
-                sign = 1 if (word >> 32) & 1 else -1
+                sign = 1 if word & ON else -1
                 add_one(
                     word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, touched, grid, written
                 )
@@ -309,75 +342,66 @@ def accumulate_columns(
     written: NDArray[np.uint8],
 ) -> None:
     """Add all events of four (N,) integer arrays; see :func:`accumulate_words`. ``p`` > 0 is ON."""
-    width = registers[14]
-    height = registers[15]
-    dummy = np.int64(sums.shape[0] - BLOCK)
-    mapped = pixel_map.shape[0] > 0
-    nowhere = np.int64(-1) if mapped else dummy
-    pixels = np.empty(BLOCK, np.int64)
+    width = np.uint32(registers[14])
+    height = np.uint32(registers[15])
+    pixels = np.empty(BLOCK, np.uint32)
     values = np.empty(BLOCK, np.int64)
     n = t.shape[0]
     i = 0
     while i < n:
-        m = min(BLOCK, n - i)
         first = registers[4]
         length = registers[5] - first
-        strangers = 0
-        if m == BLOCK:
+        strangers = 1
+        if n - i >= BLOCK:
+            block_x, block_y, block_t, block_p = x[i : i + BLOCK], y[i : i + BLOCK], t[i : i + BLOCK], p[i : i + BLOCK]
+            strangers = 0
             for j in range(BLOCK):
-                d = t[i + j] - first
+                d = block_t[j] - first
                 strangers += (d < 0) | (d >= length)
-        if m == BLOCK and strangers == 0:
-            middle = registers[6]
-            tick_mask = registers[13]
-            outside = 0
-            for j in range(BLOCK):
-                ex = np.int64(x[i + j])
-                ey = np.int64(y[i + j])
-                value = UNIT + ((np.int64(t[i + j]) - middle) & tick_mask)
-                values[j] = value if p[i + j] > 0 else -value
-                off = (ex < 0) | (ex >= width) | (ey < 0) | (ey >= height)
-                pixels[j] = nowhere if off else ey * width + ex
-                outside += off
-            masked = 0
-            if mapped:
+            if strangers == 0:
+                middle = registers[6]
+                tick_mask = registers[13]
+                outside = 0
                 for j in range(BLOCK):
-                    target = dummy
-                    if pixels[j] >= 0:
-                        target = np.int64(pixel_map[pixels[j]])
-                        masked += target >= grid.shape[1]
-                    pixels[j] = target
-            for j in range(BLOCK):
-                pixel = pixels[j]
-                sums[pixel] += values[j]
-                touched[pixel // BLOCK] = 1
-            registers[10] += outside
-            registers[12] += masked
-            registers[9] += BLOCK - outside - masked
-            registers[7] += BLOCK
-            i += BLOCK
-        else:
-            for _ in range(m):
+                    value = UNIT + ((block_t[j] - middle) & tick_mask)
+                    values[j] = value if block_p[j] > 0 else -value
+                for j in range(BLOCK):
+                    # A negative coordinate becomes a huge one.
+                    block_column = np.uint32(block_x[j])
+                    block_row = np.uint32(block_y[j])
+                    off = (block_column >= width) | (block_row >= height)
+                    pixels[j] = NOWHERE if off else block_row * width + block_column
+                    outside += off
+                add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
+                i += BLOCK
+        if strangers > 0:
+            for _ in range(min(BLOCK, n - i)):
                 sign = 1 if p[i] > 0 else -1
                 add_one(
-                    np.int64(x[i]), np.int64(y[i]), np.int64(t[i]), sign, pixel_map, registers, sums, touched, grid,
-                    written,
-                )  # fmt: skip
+                    np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, touched, grid, written
+                )
                 i += 1
         if registers[7] >= registers[8]:
             fold(registers, sums, touched, grid, written)
 
 
 @kernel
-def clear_written(grid: NDArray[np.float32], written: NDArray[np.uint8]) -> None:
-    """Zero the blocks of a (bins, pixels) grid that its flags name, and the flags."""
+def begin_grid(written: NDArray[np.uint8]) -> None:
+    """Mark what the previous window left in a grid as stale."""
+    for b in range(written.shape[0]):
+        for block in range(written.shape[1]):
+            written[b, block] = min(written[b, block], STALE)
+
+
+@kernel
+def finish_grid(grid: NDArray[np.float32], written: NDArray[np.uint8]) -> None:
+    """Zero the blocks of a (bins, pixels) grid that this window did not write."""
     pixels = grid.shape[1]
     for b in range(written.shape[0]):
         for block in range(written.shape[1]):
-            if written[b, block]:
-                written[b, block] = 0
-                for i in range(block * BLOCK, min((block + 1) * BLOCK, pixels)):
-                    grid[b, i] = 0.0
+            if written[b, block] == STALE:
+                written[b, block] = ZERO
+                grid[b, block * BLOCK : min((block + 1) * BLOCK, pixels)] = 0.0
 
 
 @kernel

@@ -47,7 +47,7 @@ class GridAccumulator:
 
     @property
     def written(self) -> NDArray[np.uint8]:
-        """(bins, blocks) uint8: where :attr:`grid` may be non-zero."""
+        """(bins, blocks) uint8: what the blocks of :attr:`grid` hold; see :mod:`madm_core.events.accumulation`."""
         return self._written[self._current]
 
     def begin(self, t_start: int, t_end: int) -> bool:
@@ -58,7 +58,7 @@ class GridAccumulator:
         """
         self.discard()
         self._current = (self._current + 1) % len(self._grids)
-        accumulation.clear_written(self.grid, self.written)
+        accumulation.begin_grid(self.written)
         return accumulation.plan_window(
             self.registers, t_start, t_end, self.bins, self.width, self.height, earliest=t_start
         )
@@ -80,6 +80,7 @@ class GridAccumulator:
     def finish(self) -> NDArray[np.float32]:
         """End the window; returns its grid (bins, H, W), read-only, valid until its buffer's turn comes again."""
         accumulation.fold(self.registers, self.sums, self.touched, self.grid, self.written)
+        accumulation.finish_grid(self.grid, self.written)
         view = self.grid.reshape(self.bins, *self.shape)
         view.flags.writeable = False
         return view

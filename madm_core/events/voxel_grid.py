@@ -12,6 +12,7 @@ from madm_core.errors import InvalidInputError
 from madm_core.events import accumulation
 from madm_core.events.accumulation import BLOCK, REGISTERS
 from madm_core.events.grid_accumulator import NO_MAP
+from madm_core.events.grid_memory import recycled_grid, zero_sums
 
 CUDA_CHUNK = 4_000_000
 """Events scattered at once on a GPU, which bounds the temporary memory to about 200 MB."""
@@ -125,12 +126,12 @@ def _accumulate(
 ) -> NDArray[np.float32]:
     bins, width, height = (int(registers[i]) for i in (accumulation.BINS, accumulation.WIDTH, accumulation.HEIGHT))
     blocks = -(-height * width // BLOCK) + 1
-    grid = np.zeros((bins, height * width), np.float32)
-    written = np.zeros((bins, blocks), np.uint8)
-    sums = np.zeros(blocks * BLOCK, np.int64)
-    touched = np.zeros(blocks, np.uint8)
+    grid = recycled_grid(bins, height * width)
+    sums, touched = zero_sums(blocks)
+    written = np.full((bins, blocks), accumulation.STALE, np.uint8)
     accumulation.accumulate_columns(x, y, t, p, NO_MAP, registers, sums, touched, grid, written)
     accumulation.fold(registers, sums, touched, grid, written)
+    accumulation.finish_grid(grid, written)
     return grid.reshape(bins, height, width)
 
 

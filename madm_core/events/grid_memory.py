@@ -1,0 +1,50 @@
+"""Memory for grids that is given back when nobody uses it any more.
+
+A fresh 50 MB grid costs far more than filling it: the kernel hands out zeroed pages one fault at a time. Grids of the
+same size follow each other in practice, so the buffer of one that was dropped serves the next.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madm_core.events.accumulation import BLOCK
+
+MAX_IDLE = 4
+"""Dropped buffers kept, all sizes together."""
+
+_idle: list[NDArray[np.float32]] = []
+_idle_lock = threading.RLock()  # the garbage collector may recycle within the lock
+_scratch = threading.local()
+
+
+def recycled_grid(bins: int, pixels: int) -> NDArray[np.float32]:
+    """Return a (bins, pixels) float32 array with any content; its memory is recycled after the last reference to it is gone."""
+    size = bins * pixels
+    with _idle_lock:
+        index = next((i for i, buffer in enumerate(_idle) if buffer.size == size), None)
+        owner = _idle.pop(index) if index is not None else np.empty(size, np.float32)
+    # Views of an array made from a memoryview hold on to that array, not to the owner: its end is everybody's end.
+    handle = np.frombuffer(memoryview(owner), np.float32)
+    weakref.finalize(handle, _recycle, owner).atexit = False
+    return handle.reshape(bins, pixels)
+
+
+def _recycle(owner: NDArray[np.float32]) -> None:
+    with _idle_lock:
+        _idle.append(owner)
+        if len(_idle) > MAX_IDLE:
+            _idle.pop(0)
+
+
+def zero_sums(blocks: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return this thread's packed sums (blocks * BLOCK,) and flags (blocks,), zero; whoever uses them zeroes them."""
+    if getattr(_scratch, "blocks", None) != blocks:
+        _scratch.sums = np.zeros(blocks * BLOCK, np.int64)
+        _scratch.touched = np.zeros(blocks, np.uint8)
+        _scratch.blocks = blocks
+    return _scratch.sums, _scratch.touched
