@@ -16,32 +16,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers import UNet2DConditionModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from madm_core import __version__
 from madm_core.config import from_mapping
-from madm_core.errors import BaseModelError, ConfigError, MadmError, ModelDirectoryError
+from madm_core.errors import BaseModelError, CheckpointError, ConfigError, MadmError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality, modality_from_dict
-from madm_core.model.base_files import find_base, read_json
-from madm_core.model.checksums import directory_checksums, find_damage, weights_sha256
-from madm_core.model.diffusion_backbone import LATENT_STRIDE
+from madm_core.model.assembly import assemble_network, stored_state
+from madm_core.model.checksums import directory_checksums, find_damage
 from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
-from madm_core.model.stable_diffusion import StableDiffusionBase, describe_mismatch, load_vae, model_from_config
+from madm_core.model.stable_diffusion import StableDiffusionBase
+from madm_core.model.stored_base import describe_base, load_stored_base, write_base
 
 FORMAT = "madm model"
 FORMAT_VERSION = 1
 """Raised when a directory written from then on could be misread by older code."""
-
-_UNET = "backbone.unet."
-_VAE = "backbone.vae."
-_CONDITION = "condition.unconditional"
-_NOISE = "backbone.shared_noise.noise"
 
 
 @dataclass(frozen=True)
@@ -104,7 +96,8 @@ def save_model_directory(
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            _write_files(unfinished, network, base_reference is None)
+            save_file(stored_state(network), unfinished / "model.safetensors")
+            write_base(unfinished / "base", network, weights=base_reference is None)
             description = {
                 "format": FORMAT,
                 "format_version": FORMAT_VERSION,
@@ -113,10 +106,7 @@ def save_model_directory(
                 "label_set": label_set.to_dict(),
                 "image_size": list(image_size),
                 "architecture": asdict(network.architecture),
-                "base": {
-                    "reference": None if base_reference is None else _portable_reference(base_reference),
-                    "vae_sha256": weights_sha256(network.backbone.vae.state_dict()),
-                },
+                "base": describe_base(network, base_reference),
                 "provenance": dict(provenance or {}),
                 "files": directory_checksums(unfinished),
             }
@@ -132,12 +122,13 @@ def save_model_directory(
     return target
 
 
-def load_model_directory(path: str | Path, *, base: str | Path | None = None) -> LoadedModel:
+def load_model_directory(path: str | Path, *, base: str | Path | StableDiffusionBase | None = None) -> LoadedModel:
     """Read and verify a model directory.
 
     Args:
         path: The directory.
-        base: Where the base is now, for a directory that refers to one; its own reference when None.
+        base: Where the base is now, for a directory that refers to one; its own reference when None. Models that were
+            trained with LoRA can share a base that is already loaded: each adds its adapter to the one U-Net.
 
     Raises:
         ModelDirectoryError: It is missing, corrupt, truncated, of a newer format, or its base is another one.
@@ -153,21 +144,17 @@ def load_model_directory(path: str | Path, *, base: str | Path | None = None) ->
         label_set = LabelSet.from_dict(description["label_set"])
         height, width = (int(side) for side in description["image_size"])
         architecture = from_mapping(MadmArchitecture, description["architecture"], where="the architecture")
-        reference, vae_sha256 = description["base"]["reference"], description["base"]["vae_sha256"]
+        entry = {key: description["base"][key] for key in ("reference", "vae_sha256", "unet_sha256")}
     except (MadmError, KeyError, TypeError, ValueError) as error:
         raise _corrupt(directory, f"madm.json: {type(error).__name__}: {error}") from error
     try:
         state = load_file(directory / "model.safetensors")
     except (OSError, SafetensorError) as error:
         raise _corrupt(directory, f"model.safetensors: {error}") from error
-    network = _build_network(directory / "base", reference and (base or reference), architecture, state)
-    if weights_sha256(network.backbone.vae.state_dict()) != vae_sha256:
-        raise ModelDirectoryError(
-            f"the base of {directory} is not the one that the model was trained with",
-            got=f"another autoencoder in {base or reference or 'base/'}",
-            expected=f"weights with SHA-256 {vae_sha256}",
-            do="give the base that the model was trained with",
-        )
+    try:
+        network = assemble_network(load_stored_base(directory, entry, base, state), architecture, state)
+    except CheckpointError as error:
+        raise _corrupt(directory, f"model.safetensors: {error}") from error
     return LoadedModel(network, modality, label_set, (height, width), description)
 
 
@@ -223,67 +210,10 @@ def read_description(directory: Path) -> dict[str, Any]:
     return description
 
 
-def _write_files(directory: Path, network: MadmNetwork, embed_base: bool) -> None:
-    """Write everything but ``madm.json``."""
-    state = {
-        name: tensor.detach().to("cpu").contiguous()
-        for name, tensor in network.state_dict().items()
-        if not name.startswith(_VAE)
-    }
-    save_file(state, directory / "model.safetensors")
-    base = directory / "base"
-    for folder, model in (("unet", network.backbone.unet), ("vae", network.backbone.vae)):
-        (base / folder).mkdir(parents=True)
-        (base / folder / "config.json").write_text(model.to_json_string(), encoding="utf-8")
-    (base / "scheduler").mkdir()
-    (base / "scheduler" / "scheduler_config.json").write_text(
-        json.dumps(network.backbone.scheduler_config, indent=2), encoding="utf-8"
-    )
-    if embed_base:
-        vae = {name: tensor.detach().cpu().contiguous() for name, tensor in network.backbone.vae.state_dict().items()}
-        save_file(vae, base / "vae" / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
-
-
-def _build_network(
-    base: Path, reference: str | Path | None, architecture: MadmArchitecture, state: Mapping[str, Tensor]
-) -> MadmNetwork:
-    """The network of a directory's tensors, with the autoencoder in ``base/`` or in the base referred to."""
-    unet_state = {name[len(_UNET) :]: tensor for name, tensor in state.items() if name.startswith(_UNET)}
-    unet_config = read_json(base / "unet" / "config.json")
-    unet = model_from_config(UNet2DConditionModel, unet_config, unet_state, "model.safetensors")
-    vae = load_vae(base if reference is None else find_base(reference, ("vae",)))
-    scheduler_config = read_json(base / "scheduler" / "scheduler_config.json")
-    parts = StableDiffusionBase(str(base), unet, vae, scheduler_config)
-    added = {name: tensor for name, tensor in state.items() if not name.startswith(_UNET)}
-    if _CONDITION not in added or _NOISE not in added:
-        raise ModelDirectoryError("model.safetensors is incomplete", got=f"no {_CONDITION} or no {_NOISE}")
-    noise_height, noise_width = added[_NOISE].shape[-2:]
-    with torch.random.fork_rng(devices=[]):
-        network = MadmNetwork.from_base(
-            parts,
-            architecture,
-            (noise_height * LATENT_STRIDE, noise_width * LATENT_STRIDE),
-            unconditional=added[_CONDITION],
-        )
-    expected = {
-        name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith((_UNET, _VAE))
-    }
-    mismatch = describe_mismatch(expected, {name: tensor.shape for name, tensor in added.items()})
-    if mismatch:
-        raise ModelDirectoryError("model.safetensors does not fit madm.json's architecture", got=mismatch)
-    network.load_state_dict(added, strict=False)
-    return network.eval()
-
-
 def _corrupt(directory: Path, problem: str) -> ModelDirectoryError:
     return ModelDirectoryError(
         f"the model directory {directory} is damaged", got=problem, do="copy or download it again, or write it anew"
     )
-
-
-def _portable_reference(base: str | Path) -> str:
-    """A hub id as it is, a local directory as an absolute path: the reader may run elsewhere."""
-    return str(Path(base).expanduser().resolve()) if Path(base).expanduser().is_dir() else str(base)
 
 
 def _put_in_place(unfinished: Path, target: Path) -> None:

@@ -183,12 +183,12 @@ def read_checkpoint_file(path: str | Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(harmless):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        unsafe = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))
+        unsafe = re.search(r"GLOBAL (\S+)|unrecognized function (\S+)", str(error))
         if unsafe is None:
             raise _unreadable(file, "not PyTorch's format") from error
         raise CheckpointError(
             f"will not load {file}",
-            got=f"a pickle that wants to run {unsafe[1]}",
+            got=f"a pickle that wants to run {unsafe[1] or unsafe[2]}",
             expected="tensors and plain values only",
             do="if you trust where it comes from, load it there and save its 'model' entry alone with torch.save",
         ) from error

@@ -17,9 +17,11 @@ from torch.nn.functional import interpolate
 from madm_core.errors import ConfigError, DeviceError, InvalidInputError
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import EncodedImage, Modality
+from madm_core.model.image_tensor import image_tensor
 from madm_core.model.madm import MadmNetwork
 from madm_core.model.precision import Precision, choose_device, choose_precision, device_name, weights_dtype
 from madm_core.model.resize_modes import RESIZE_MODES, ResizeMode, resize_image
+from madm_core.model.stable_diffusion import StableDiffusionBase
 from madm_core.model_directory import find_model_directory, load_model_directory
 
 logger = logging.getLogger(__name__)
@@ -108,7 +110,7 @@ class Segmenter:
         precision: str = "auto",
         compile_mode: str = "none",
         resize: str = "reference",
-        base: str | Path | None = None,
+        base: str | Path | StableDiffusionBase | None = None,
     ) -> Segmenter:
         """Load a model directory.
 
@@ -118,7 +120,8 @@ class Segmenter:
             precision: Number format.
             compile_mode: ``none`` or a mode of ``torch.compile``.
             resize: How images are brought to the network's size.
-            base: Where the model's base is, if it is not where the directory says.
+            base: Where the model's base is, if it is not where the directory says; or a loaded base, which several
+                segmenters of LoRA models on the same device and in the same precision can share.
 
         Raises:
             ModelDirectoryError: The directory is missing, damaged or of a newer format.
@@ -132,6 +135,8 @@ class Segmenter:
         choose_precision(precision, chosen)  # a wrong option should not cost the time to load the weights
         directory = find_model_directory(path_or_hub_id)
         model = load_model_directory(directory, base=base)
+        if not isinstance(base, StableDiffusionBase):
+            model.network.merge_adapter()  # nobody shares the U-Net, and merged it is faster
         segmenter = cls(
             model.network,
             model.modality,
@@ -230,48 +235,6 @@ class Segmenter:
                 got=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}",
                 do="install a C++ compiler (and Triton for CUDA), or use compile_mode none",
             ) from error
-
-
-def image_tensor(image: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """A numpy image as (1, 3, H, W) float32 in [0, 1] on a device.
-
-    Args:
-        image: (H, W, 3) or (H, W), uint8 or float in [0, 1].
-        device: Where to put it.
-
-    Raises:
-        InvalidInputError: It is empty or of another shape, type or range.
-    """
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-        raise InvalidInputError(
-            "image of a wrong shape", reason="shape", got=image.shape, expected="(H, W, 3), (H, W, 1) or (H, W)"
-        )
-    if 0 in image.shape:
-        raise InvalidInputError("empty image", reason="size", got=image.shape, expected="at least one pixel")
-    if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
-        raise InvalidInputError(
-            "image of a wrong type",
-            reason="dtype",
-            got=image.dtype,
-            expected="uint8 of 0..255 or floating point of 0..1",
-            do="turn raw sensor data into an image with segmenter.modality.encode(raw) first",
-        )
-    if image.dtype == np.uint8:
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float().div_(255)
-    else:
-        low, high = float(image.min()), float(image.max())  # NaN if there is one
-        if not (low >= 0 and high <= 1):
-            raise InvalidInputError(
-                "image values out of range",
-                reason="range",
-                got=f"values from {low:g} to {high:g}",
-                expected="0 to 1, and no NaN",
-                do="turn raw sensor data into an image with segmenter.modality.encode(raw) first",
-            )
-        pixels = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    return pixels.permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
 
 
 class _MemoryAdvice:

@@ -25,7 +25,7 @@ _REFUSED = {
 }
 
 
-def find_base(path_or_hub_id: str | Path, folders: Sequence[str]) -> Path:
+def find_base(path_or_hub_id: str | Path, folders: Sequence[str], *, weights: bool = True) -> Path:
     """A local directory that holds the given folders of a base.
 
     A directory on disk is used as it is. Otherwise a name of the form ``owner/name`` is looked for in the local
@@ -34,13 +34,14 @@ def find_base(path_or_hub_id: str | Path, folders: Sequence[str]) -> Path:
     Args:
         path_or_hub_id: A diffusers directory, or a hub id such as ``CompVis/stable-diffusion-v1-4``.
         folders: The folders needed, e.g. ``("unet", "vae", "scheduler")``.
+        weights: Whether their weights are needed; without, only configurations are downloaded.
 
     Raises:
         BaseModelError: Nothing is there, a folder is missing, or it is another family of models.
     """
     directory = Path(path_or_hub_id).expanduser()
     if not directory.is_dir():
-        directory = _from_hub(path_or_hub_id, folders)
+        directory = _from_hub(path_or_hub_id, folders, weights)
     refuse_other_families(directory)
     missing = [folder for folder in folders if not _holds_config(directory / folder)]
     if missing:
@@ -90,7 +91,7 @@ def _holds_config(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("config.json", "scheduler_config.json", "tokenizer_config.json"))
 
 
-def _from_hub(path_or_hub_id: str | Path, folders: Sequence[str]) -> Path:
+def _from_hub(path_or_hub_id: str | Path, folders: Sequence[str], weights: bool) -> Path:
     """The snapshot of a hub model: from the local cache if it is complete there, else downloaded."""
     if not looks_like_hub_id(path_or_hub_id):
         raise BaseModelError(
@@ -100,18 +101,19 @@ def _from_hub(path_or_hub_id: str | Path, folders: Sequence[str]) -> Path:
         )
     hub_id = str(path_or_hub_id)
     snapshot = cached_snapshot(hub_id)
-    if snapshot is not None and all(_is_complete(snapshot / folder) for folder in folders):
+    if snapshot is not None and all(_is_complete(snapshot / folder, weights) for folder in folders):
         logger.info("using %s from the local cache", hub_id)
         return snapshot
-    patterns = ["model_index.json", *(f"{folder}/{file}" for folder in folders for file in _FILES + _SAFE_WEIGHTS)]
+    files = _FILES + _SAFE_WEIGHTS if weights else _FILES
+    patterns = ["model_index.json", *(f"{folder}/{file}" for folder in folders for file in files)]
     snapshot = download(hub_id, patterns, _VARIANTS)
-    pickled = [folder for folder in folders if not _is_complete(snapshot / folder)]
+    pickled = [folder for folder in folders if not _is_complete(snapshot / folder, weights)]
     if pickled:
         snapshot = download(hub_id, [f"{folder}/{file}" for folder in pickled for file in _PICKLED_WEIGHTS], _VARIANTS)
     return snapshot
 
 
-def _is_complete(folder: Path) -> bool:
-    """Whether a folder holds its configuration and, where it needs them, weights."""
-    weightless = folder.name in ("scheduler", "tokenizer")
+def _is_complete(folder: Path, weights: bool) -> bool:
+    """Whether a folder holds its configuration and, where they are needed, weights."""
+    weightless = not weights or folder.name in ("scheduler", "tokenizer")
     return _holds_config(folder) and (weightless or any((*folder.glob("*.safetensors"), *folder.glob("*.bin"))))

@@ -12,6 +12,7 @@ from madm_core.errors import ConfigError
 from madm_core.model.condition import PromptCondition
 from madm_core.model.diffusion_backbone import LATENT_STRIDE, DiffusionBackbone
 from madm_core.model.head import SegmentationHead
+from madm_core.model.lora import LoraSettings, activate_adapter, add_adapter, merge_adapter
 from madm_core.model.projections import FeatureProjections
 from madm_core.model.stable_diffusion import StableDiffusionBase
 
@@ -27,6 +28,8 @@ class MadmArchitecture:
         embedding_channels: Channels of each scale's embedding in the head.
         head_channels: Channels of the head's branches.
         dropout: Probability that training drops a channel before the classifier.
+        lora: Train low-rank adapters on the U-Net's attention instead of the U-Net itself; None, the published method,
+            trains the U-Net.
     """
 
     classes: int
@@ -35,6 +38,7 @@ class MadmArchitecture:
     embedding_channels: int = 256
     head_channels: int = 256
     dropout: float = 0.1
+    lora: LoraSettings | None = None
 
     def __post_init__(self) -> None:
         if any(width % 32 for width in (*self.projection_channels, self.projection_bottleneck)):
@@ -100,6 +104,7 @@ class MadmNetwork(nn.Module):
         projections: Feature projections.
         head: Segmentation head.
         architecture: The sizes that projections and head were made with.
+        adapter: Name of the adapter on the backbone's U-Net that belongs to this network; None when there is none.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class MadmNetwork(nn.Module):
         projections: FeatureProjections,
         head: SegmentationHead,
         architecture: MadmArchitecture,
+        adapter: str | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -116,6 +122,7 @@ class MadmNetwork(nn.Module):
         self.projections = projections
         self.head: nn.Module = head
         self.architecture = architecture
+        self.adapter = adapter
 
     @classmethod
     def from_base(
@@ -145,6 +152,7 @@ class MadmNetwork(nn.Module):
             )
         if unconditional is None:
             unconditional = base.encode_empty_prompt()
+        adapter = None if architecture.lora is None else add_adapter(base.unet, architecture.lora)
         channels = tuple(base.unet.config.block_out_channels)
         backbone = DiffusionBackbone(base.unet, base.vae, base.scheduler_config, image_size)
         condition = PromptCondition(unconditional, base.unet.time_embedding.linear_2.out_features)
@@ -160,7 +168,7 @@ class MadmNetwork(nn.Module):
             architecture.classes,
             architecture.dropout,
         )
-        return cls(backbone, condition, projections, head, architecture)
+        return cls(backbone, condition, projections, head, architecture, adapter)
 
     def cast(self, dtype: torch.dtype) -> MadmNetwork:
         """Convert the weights to ``dtype``, in place, but keep noise, schedule and condition in float32.
@@ -171,6 +179,15 @@ class MadmNetwork(nn.Module):
             nn.Module.to(part, dtype)  # diffusers' own .to warns about modules that are not there
         return self
 
+    def merge_adapter(self) -> MadmNetwork:
+        """Add the adapter, if there is one, to the U-Net's weights, in place; then it can no longer be saved alone."""
+        if self.adapter is not None:
+            merge_adapter(self.backbone.unet, self.adapter)
+            self.adapter = None
+        return self
+
     def forward(self, image: Tensor, timestep: int | Tensor = 0) -> MadmOutput:
         """Segment (B, 3, H, W) images in [0, 1]; see :func:`run_branch`."""
+        if self.adapter is not None:
+            activate_adapter(self.backbone.unet, self.adapter)  # another network may share the U-Net
         return run_branch(self.backbone, self.condition, self.projections, self.head, image, timestep)

@@ -1,0 +1,106 @@
+"""The base as a part of a model directory: its configurations, its weights or a reference to them, and their hashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusers import UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import Tensor
+
+from madm_core.errors import ModelDirectoryError
+from madm_core.model.assembly import UNET, unet_state
+from madm_core.model.base_files import find_base, read_json
+from madm_core.model.checksums import weights_sha256
+from madm_core.model.lora import base_state
+from madm_core.model.madm import MadmNetwork
+from madm_core.model.stable_diffusion import StableDiffusionBase, load_base, load_vae, model_from_config
+
+
+def write_base(directory: Path, network: MadmNetwork, *, weights: bool) -> None:
+    """Write the base's configurations and, with ``weights``, the tensors that the model's own file does not hold."""
+    backbone = network.backbone
+    for folder, model in (("unet", backbone.unet), ("vae", backbone.vae)):
+        (directory / folder).mkdir(parents=True)
+        (directory / folder / "config.json").write_text(model.to_json_string(), encoding="utf-8")
+    (directory / "scheduler").mkdir()
+    scheduler_config = json.dumps(backbone.scheduler_config, indent=2)
+    (directory / "scheduler" / "scheduler_config.json").write_text(scheduler_config, encoding="utf-8")
+    if not weights:
+        return
+    states = {"vae": {name: tensor.cpu().contiguous() for name, tensor in backbone.vae.state_dict().items()}}
+    if network.adapter is not None:
+        states["unet"] = unet_state(network)
+    for folder, state in states.items():
+        file = directory / folder / "diffusion_pytorch_model.safetensors"
+        save_file(state, file, metadata={"format": "pt"})
+
+
+def describe_base(network: MadmNetwork, reference: str | Path | None) -> dict[str, Any]:
+    """Where the base is, and hashes of its weights that ``model.safetensors`` does not hold."""
+    return {
+        "reference": None if reference is None else _portable_reference(reference),
+        "vae_sha256": weights_sha256(network.backbone.vae.state_dict()),
+        "unet_sha256": None if network.adapter is None else weights_sha256(unet_state(network)),
+    }
+
+
+def load_stored_base(
+    directory: Path,
+    entry: Mapping[str, Any],
+    base: str | Path | StableDiffusionBase | None,
+    state: Mapping[str, Tensor],
+) -> StableDiffusionBase:
+    """The base of a model directory, verified to be the one that the model was trained with.
+
+    Args:
+        directory: The model directory.
+        entry: What :func:`describe_base` gave.
+        base: Where the base is now, or the loaded base; its place at the time of writing when None.
+        state: The model's stored tensors. The U-Net gets its weights from them; with an adapter, from the base.
+
+    Raises:
+        ModelDirectoryError: It is another base.
+        BaseModelError: The base cannot be loaded, or the stored U-Net is not complete.
+    """
+    folder, adapted = directory / "base", entry["unet_sha256"] is not None
+    if isinstance(base, StableDiffusionBase):
+        if not adapted:
+            raise ModelDirectoryError(
+                f"{directory} cannot share a base with other models",
+                got="a model with a whole U-Net of its own",
+                expected="a model that was trained with LoRA adapters",
+                do="give no base, or the path of one",
+            )
+        loaded = base
+    else:
+        place = folder if entry["reference"] is None else base or entry["reference"]
+        if adapted:
+            loaded = load_base(place)
+        else:
+            unet_state = {name.removeprefix(UNET): tensor for name, tensor in state.items() if name.startswith(UNET)}
+            unet = model_from_config(
+                UNet2DConditionModel, read_json(folder / "unet" / "config.json"), unet_state, "model.safetensors"
+            )
+            scheduler_config = read_json(folder / "scheduler" / "scheduler_config.json")
+            loaded = StableDiffusionBase(str(place), unet, load_vae(find_base(place, ("vae",))), scheduler_config)
+    hashes = {"autoencoder": (weights_sha256(loaded.vae.state_dict()), entry["vae_sha256"])}
+    if adapted:
+        hashes["U-Net"] = (weights_sha256(base_state(loaded.unet)), entry["unet_sha256"])
+    for part, (found, expected) in hashes.items():
+        if found != expected:
+            raise ModelDirectoryError(
+                f"the base of {directory} is not the one that the model was trained with",
+                got=f"another {part} in {loaded.name}",
+                expected=f"weights with SHA-256 {expected}",
+                do="give the base that the model was trained with",
+            )
+    return loaded
+
+
+def _portable_reference(base: str | Path) -> str:
+    """A hub id as it is, a local directory as an absolute path: the reader may run elsewhere."""
+    return str(Path(base).expanduser().resolve()) if Path(base).expanduser().is_dir() else str(base)
