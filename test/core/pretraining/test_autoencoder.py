@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from madm_core.labels import IGNORE, MADM11
+from madm_core.pretraining.autoencoder import (
+    AutoencoderTraining,
+    palette_cross_entropy,
+    palette_recovery,
+    train_autoencoder,
+)
+from madm_core.pretraining.pictures import Pictures
+
+
+def small_autoencoder():
+    torch.manual_seed(0)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 16, 16),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+    )
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.repeat(rng.integers(0, 11, (6, 4, 4)), 16, 1), 16, 2).astype(np.uint8)
+    return Pictures(MADM11.colorize(labels.reshape(-1, 64)).reshape(6, 64, 64, 3), labels, ("day",) * 6)
+
+
+def test_training_lowers_the_losses_and_scales_the_latents(pictures):
+    autoencoder, losses = small_autoencoder(), []
+    settings = AutoencoderTraining(steps=40, batch_size=4, crop=32, learning_rate=3e-3)
+    train_autoencoder(autoencoder, pictures, settings, lambda _, loss: losses.append(loss))
+    first, last = (np.mean([loss["palette"] for loss in part]) for part in (losses[:5], losses[-5:]))
+    assert last < 0.7 * first
+    images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.inference_mode():
+        latents = autoencoder.encode(images).latent_dist.mean * autoencoder.config.scaling_factor
+    assert float(latents.std()) == pytest.approx(1, rel=0.05)
+
+
+def test_palette_cross_entropy_wants_the_right_colour():
+    labels = torch.tensor([[[0, 5, IGNORE]]])
+    right = torch.tensor(MADM11.colors, dtype=torch.float32)[[0, 5, 3]].T.reshape(1, 3, 1, 3) / 127.5 - 1
+    wrong = right.flip(3)
+    assert float(palette_cross_entropy(right, labels)) < 0.05
+    assert float(palette_cross_entropy(wrong, labels)) > 1
+
+
+def test_palette_recovery_counts_each_class():
+    class Perfect:
+        def encode(self, image):
+            class Result:
+                latent_dist = type("Distribution", (), {"mean": image})
+
+            return Result()
+
+        def decode(self, latents):
+            return type("Decoded", (), {"sample": latents})
+
+    labels = np.array([[[0, 1], [1, IGNORE]]], np.uint8)
+    share, classes = palette_recovery(Perfect(), labels)
+    assert share == 1
+    assert classes[:2] == [1, 1]
+    assert np.isnan(classes[2])

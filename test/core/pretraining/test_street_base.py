@@ -1,0 +1,38 @@
+import json
+
+from madm_core.model.stable_diffusion import load_base
+from madm_core.pretraining.autoencoder import AutoencoderTraining
+from madm_core.pretraining.latent_diffusion import DiffusionTraining
+from madm_core.pretraining.street_base import StreetBaseTraining, train_street_base
+from madm_ros.commands.train_street_base import main
+
+SMALL = StreetBaseTraining(
+    pictures=42,
+    height=64,
+    width=64,
+    vae_channels=(8, 8, 8, 8),
+    unet_channels=(8, 8, 8, 8),
+    text_width=8,
+    autoencoder=AutoencoderTraining(steps=2, batch_size=2, crop=32),
+    diffusion=DiffusionTraining(steps=2, batch_size=2),
+)
+
+
+def test_a_base_is_made_stage_by_stage(tmp_path):
+    measured = train_street_base(tmp_path, SMALL)
+    assert json.loads((tmp_path / "training.json").read_text())["settings"]["pictures"] == 42
+    assert 0 <= measured["palette_recovery"]["pixels"] <= 1
+    base = load_base(tmp_path)
+    weights = {name: value.clone() for name, value in base.unet.state_dict().items()}
+    assert base.vae.config.scaling_factor == measured["autoencoder"]["scaling_factor"]
+
+    before = (tmp_path / "work" / "diffusion.safetensors").stat().st_mtime_ns
+    train_street_base(tmp_path, SMALL)  # everything is there: nothing is trained again
+    assert (tmp_path / "work" / "diffusion.safetensors").stat().st_mtime_ns == before
+    again = load_base(tmp_path).unet.state_dict()
+    assert all((again[name] == value).all() for name, value in weights.items())
+
+
+def test_a_misspelt_setting_is_named(tmp_path, capsys):
+    assert main(["--output", str(tmp_path), "pictrues=3"]) == 2
+    assert "Did you mean 'pictures'" in capsys.readouterr().err
