@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
 from madm_core.events import evt2, evt3, libcaer, mono
-from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words, make_events
+from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words
+from madm_core.events.foreign_decoder import ForeignDecoder
 
 MAX_SENSOR_SIDE = 32768
 
@@ -77,8 +77,8 @@ class EventDecoder:
         self.triggers: NDArray[np.void] = np.empty(0, TRIGGER_DTYPE)
         """TRIGGER_DTYPE (M,): the external trigger edges found by the last :meth:`decode`."""
         self.truncated_bytes = 0
-        self._foreign = None if self.encoding in ENCODINGS else _foreign_decoder(self.encoding)
         self._format = ENCODINGS.get(self.encoding)
+        self._foreign = None if self._format else ForeignDecoder(self.encoding, width, height, list(ENCODINGS))
         self._registers = np.zeros(8, np.int64)
         self._partial_word = b""
         self._trigger_buffer = np.zeros(64, TRIGGER_DTYPE)
@@ -92,6 +92,15 @@ class EventDecoder:
     def wrap_ticks(self) -> int:
         """Period of the sensor's clock in ticks; 0 where times are absolute."""
         return self._format.wrap_ticks if self._format else 0
+
+    @property
+    def current_tick(self) -> int | None:
+        """The sensor's clock where decoding stands; None where it is unknown or the encoding sends none."""
+        if self.encoding == "evt3" and self._registers[evt3.TIME_KNOWN] == 2:
+            return int(self._registers[evt3.TIME_HIGH] | self._registers[evt3.TIME_LOW])
+        if self.wrap_ticks == evt2.WRAP_TICKS and self._registers[evt2.TIME_KNOWN]:
+            return int(self._registers[evt2.TIME_HIGH]) << 6
+        return None
 
     @property
     def out_of_frame(self) -> int:
@@ -115,7 +124,9 @@ class EventDecoder:
             EVENT_DTYPE (N,), owned by the caller. ``t`` is in microseconds for EVT encodings, else nanoseconds.
         """
         if self._format is None:
-            return self._decode_foreign(data, time_base)
+            assert self._foreign is not None
+            events, self.triggers = self._foreign.decode(data, time_base)
+            return events
         words = self._take_words(data, big_endian)
         size = len(words) + self._format.max_events_per_word
         events = np.empty(size, EVENT_DTYPE)
@@ -137,6 +148,8 @@ class EventDecoder:
         self._partial_word = b""
         if self._format is not None and self._format.wrap_ticks:
             self._registers[evt3.TIME_KNOWN] = 0
+            if self.encoding == "evt3":
+                self._registers[evt3.ROW] = MAX_SENSOR_SIDE  # of no sensor, until the stream names a row
 
     def add_wraps(self, wraps: int) -> None:
         """Move the sensor clock forward by ``wraps`` periods that passed unseen during a gap."""
@@ -186,24 +199,6 @@ class EventDecoder:
         self.triggers = np.concatenate(found) if found else np.empty(0, TRIGGER_DTYPE)
         return n, position
 
-    def _decode_foreign(self, data: Any, time_base: int) -> NDArray[np.void]:
-        raw = np.frombuffer(data, np.uint8).tobytes()
-        try:
-            self._foreign.decode_bytes(self.encoding, self.width, self.height, time_base, raw)
-        except RuntimeError as error:
-            raise InvalidInputError(
-                "event_camera_py cannot decode a packet",
-                reason="encoding",
-                got=f"{self.encoding}: {error}",
-                expected=f"one of {', '.join(ENCODINGS)}",
-            ) from error
-        found = self._foreign.get_cd_events()
-        edges = self._foreign.get_ext_trig_events()
-        self.triggers = np.zeros(len(edges), TRIGGER_DTYPE)
-        for name in ("t", "id", "p"):
-            self.triggers[name] = edges[name]
-        return make_events(found["x"], found["y"], found["t"], found["p"])
-
 
 def decode_events(
     encoding: str,
@@ -242,16 +237,3 @@ def decode_events(
             do="use one decoder state for each camera",
         )
     return state.decode(data, time_base), state
-
-
-def _foreign_decoder(encoding: str) -> Any:
-    try:
-        return importlib.import_module("event_camera_py").Decoder()
-    except ImportError:
-        raise InvalidInputError(
-            "the encoding of an event packet is unknown",
-            reason="encoding",
-            got=encoding,
-            expected=f"one of {', '.join(ENCODINGS)}",
-            do="install ros-$ROS_DISTRO-event-camera-py, or let the driver publish one of these",
-        ) from None

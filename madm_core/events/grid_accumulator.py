@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from madm_core.events import accumulation
-from madm_core.events.accumulation import BLOCK, REGISTERS
+from madm_core.events import accumulation, segments
 from madm_core.events.pixel_map import PixelMap
+from madm_core.events.segments import BLOCK, REGISTERS
 
 NO_MAP = np.empty(0, np.int32)
+MAX_SPARE = 3
 
 
 class GridAccumulator:
@@ -22,33 +23,28 @@ class GridAccumulator:
         height: Sensor height in pixels.
         width: Sensor width in pixels.
         pixel_map: Where each sensor pixel goes; None for the identity. Its size is the grid's.
-        buffers: Grids that are used in turn: a finished grid stays as it is until ``buffers - 1`` more were begun.
     """
 
-    def __init__(self, bins: int, height: int, width: int, pixel_map: PixelMap | None = None, buffers: int = 2) -> None:
+    def __init__(self, bins: int, height: int, width: int, pixel_map: PixelMap | None = None) -> None:
         self.bins = bins
         self.height = height
         self.width = width
         self.shape = pixel_map.shape if pixel_map else (height, width)
-        pixels = self.shape[0] * self.shape[1]
-        blocks = -(-pixels // BLOCK) + 1  # the last block takes what falls nowhere
+        self._pixels = self.shape[0] * self.shape[1]
+        self._blocks = -(-self._pixels // BLOCK) + 1  # the last block takes what falls nowhere
         self.registers = np.zeros(REGISTERS, np.int64)
         self.lookup = pixel_map.lookup if pixel_map else NO_MAP
-        self.sums = np.zeros(blocks * BLOCK, np.int64)
-        self.touched = np.zeros(blocks, np.uint8)
-        self._grids = [np.zeros((bins, pixels), np.float32) for _ in range(buffers)]
-        self._written = [np.zeros((bins, blocks), np.uint8) for _ in range(buffers)]
-        self._current = 0
+        self.sums = np.zeros(self._blocks * BLOCK, np.int64)
+        self.touched = np.zeros(self._blocks, np.uint8)
+        self.grid, self.written = self._new_grid()
+        """(bins, pixels) float32 being accumulated, and what its blocks hold; see the module segments."""
+        self._finished: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = []
+        self._spare: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = [self._new_grid()]
 
-    @property
-    def grid(self) -> NDArray[np.float32]:
-        """(bins, pixels) float32: the grid being accumulated."""
-        return self._grids[self._current]
-
-    @property
-    def written(self) -> NDArray[np.uint8]:
-        """(bins, blocks) uint8: what the blocks of :attr:`grid` hold; see :mod:`madm_core.events.accumulation`."""
-        return self._written[self._current]
+    def release(self) -> None:
+        """Allow the memory of all finished grids to be used again."""
+        self._spare = (self._spare + self._finished)[-MAX_SPARE:]
+        self._finished = []
 
     def begin(self, t_start: int, t_end: int) -> bool:
         """Start the window [t_start, t_end) in ticks, dropping earlier events.
@@ -57,13 +53,12 @@ class GridAccumulator:
             False when the window is too long for exact integer sums, and events must not be added.
         """
         self.discard()
-        self._current = (self._current + 1) % len(self._grids)
-        accumulation.begin_grid(self.written)
-        return accumulation.plan_window(
+        segments.begin_grid(self.written)
+        return segments.plan_window(
             self.registers, t_start, t_end, self.bins, self.width, self.height, earliest=t_start
         )
 
-    def add(self, words: NDArray[np.int64], start: int, stop_tick: int = accumulation.MAX_TICKS) -> int:
+    def add(self, words: NDArray[np.int64], start: int, stop_tick: int = segments.MAX_TICKS) -> int:
         """Add events given as (N, 2) words from ``start`` until one is at or after ``stop_tick``; returns its index."""
         return accumulation.accumulate_words(
             words,
@@ -78,11 +73,13 @@ class GridAccumulator:
         )
 
     def finish(self) -> NDArray[np.float32]:
-        """End the window; returns its grid (bins, H, W), read-only, valid until its buffer's turn comes again."""
-        accumulation.fold(self.registers, self.sums, self.touched, self.grid, self.written)
-        accumulation.finish_grid(self.grid, self.written)
+        """End the window; returns its grid (bins, H, W), read-only, valid until :meth:`release`."""
+        segments.fold(self.registers, self.sums, self.touched, self.grid, self.written)
+        segments.finish_grid(self.grid, self.written)
         view = self.grid.reshape(self.bins, *self.shape)
         view.flags.writeable = False
+        self._finished.append((self.grid, self.written))
+        self.grid, self.written = self._spare.pop() if self._spare else self._new_grid()
         return view
 
     def discard(self) -> None:
@@ -94,14 +91,17 @@ class GridAccumulator:
     @property
     def events(self) -> int:
         """Events of the current window that are in the grid."""
-        return int(self.registers[accumulation.IN_WINDOW])
+        return int(self.registers[segments.IN_WINDOW])
 
     @property
     def out_of_frame(self) -> int:
         """Events of the current window outside the sensor."""
-        return int(self.registers[accumulation.OUT_OF_FRAME])
+        return int(self.registers[segments.OUT_OF_FRAME])
 
     @property
     def out_of_time(self) -> int:
         """Events of the current window that came too early or too late for any bin."""
-        return int(self.registers[accumulation.OUT_OF_TIME])
+        return int(self.registers[segments.OUT_OF_TIME])
+
+    def _new_grid(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        return np.zeros((self.bins, self._pixels), np.float32), np.zeros((self.bins, self._blocks), np.uint8)

@@ -12,7 +12,7 @@ import weakref
 import numpy as np
 from numpy.typing import NDArray
 
-from madm_core.events.accumulation import BLOCK
+from madm_core.events.segments import BLOCK
 
 MAX_IDLE = 4
 """Dropped buffers kept, all sizes together."""
@@ -23,13 +23,13 @@ _scratch = threading.local()
 
 
 def recycled_grid(bins: int, pixels: int) -> NDArray[np.float32]:
-    """Return a (bins, pixels) float32 array with any content; its memory is recycled after the last reference to it is gone."""
+    """Return a (bins, pixels) float32 array with any content, whose memory is recycled once nobody refers to it."""
     size = bins * pixels
     with _idle_lock:
         index = next((i for i, buffer in enumerate(_idle) if buffer.size == size), None)
         owner = _idle.pop(index) if index is not None else np.empty(size, np.float32)
     # Views of an array made from a memoryview hold on to that array, not to the owner: its end is everybody's end.
-    handle = np.frombuffer(memoryview(owner), np.float32)
+    handle = np.frombuffer(owner.data, np.float32)
     weakref.finalize(handle, _recycle, owner).atexit = False
     return handle.reshape(bins, pixels)
 

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
+from madm_core.events.compilation import kernel
+
+
+@kernel
+def map_words(
+    words: NDArray[np.int64],
+    lookup: NDArray[np.int32],
+    sensor_height: int,
+    sensor_width: int,
+    height: int,
+    width: int,
+    mapped: NDArray[np.int64],
+) -> int:
+    """Write the events (N, 2) that ``lookup`` keeps to ``mapped`` with their new pixels; returns how many."""
+    n = 0
+    for i in range(words.shape[0]):
+        word = words[i, 1]
+        x = word & 0xFFFF
+        y = (word >> 16) & 0xFFFF
+        if x < sensor_width and y < sensor_height:
+            target = np.int64(lookup[y * sensor_width + x])
+            if target < height * width:
+                mapped[n, 0] = words[i, 0]
+                mapped[n, 1] = (target % width) | ((target // width) << 16) | (word & (1 << 32))
+                n += 1
+    return n
 
 
 @dataclass(frozen=True)
@@ -77,6 +103,17 @@ class PixelMap:
         lookup = np.where(keep, rows * shape[1] + columns, shape[0] * shape[1]).astype(np.int32)
         return cls(np.ascontiguousarray(lookup.reshape(-1)), (height, width), shape)
 
+    def without(self, hot_pixels: NDArray[np.bool_]) -> PixelMap:
+        """Return this map with the sensor pixels marked in (H, W) ``hot_pixels`` dropped."""
+        _require("hot_pixels", hot_pixels.shape, self.sensor_shape)
+        nowhere = np.int32(self.shape[0] * self.shape[1])
+        return replace(self, lookup=np.where(hot_pixels.reshape(-1), nowhere, self.lookup))
+
+    def apply(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return events (N, 2) with their pixels mapped, without those that are dropped."""
+        mapped = np.empty_like(words)
+        return mapped[: map_words(words, self.lookup, *self.sensor_shape, *self.shape, mapped)]
+
 
 def rectify_map_from_camera_info(
     camera_matrix: NDArray[np.floating],
@@ -122,21 +159,6 @@ def rectify_map_from_camera_info(
             expected="plumb_bob, rational_polynomial or equidistant",
         )
     return np.asarray(rectified, np.float32).reshape(height, width, 2)
-
-
-def find_hot_pixels(counts: NDArray[np.integer], *, times_median: float = 20.0, minimum: int = 50) -> NDArray[np.bool_]:
-    """Return (H, W) bool, True for pixels that fire on their own.
-
-    Args:
-        counts: (H, W) events of each pixel during a few seconds.
-        times_median: A hot pixel has more than this many times the median of the active pixels' counts...
-        minimum: ...and more than this many events.
-    """
-    active = counts[counts > 0]
-    if active.size == 0:
-        return np.zeros(counts.shape, bool)
-    threshold = max(float(minimum), times_median * float(np.median(active)))
-    return np.asarray(counts > threshold)
 
 
 def _require(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -2,117 +2,120 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
+from madm_core.events.buffered_windows import BufferedWindows
 from madm_core.events.clock import SensorClock
 from madm_core.events.decoders import ALIASES, EventDecoder
-from madm_core.events.event_array import as_words
-from madm_core.events.grid_accumulator import GridAccumulator
+from madm_core.events.event_array import TRIGGER_DTYPE, as_words
+from madm_core.events.hot_pixels import HotPixelSearch
+from madm_core.events.load_shedding import LoadShedder
 from madm_core.events.packet import EventPacketFields
+from madm_core.events.packet_headers import PacketHeaders
+from madm_core.events.packet_order import PacketOrder
 from madm_core.events.pixel_map import PixelMap
+from madm_core.events.representations import RepresentationName
+from madm_core.events.stream_statistics import StreamStatistics
 from madm_core.events.time_windows import TimeWindows
 from madm_core.events.warming import warm_up
+from madm_core.events.window_cutting import make_windows
 from madm_core.events.windows import ClosedWindow, EventWindow, WindowSpan
 
-STAMP_JUMP_NS = 100_000_000
-"""A stamp further back than this is a bag that started over; a smaller step back is a packet out of order."""
-
-
-@dataclass
-class StreamStatistics:
-    """Counts since the stream was made; :meth:`EventStream.reset` does not clear them.
-
-    ``lost_packets`` come from gaps in ``seq``; ``late_events`` belong to a window that was closed already;
-    ``dropped_windows`` were shed whole, with ``dropped_events`` in them.
-    """
-
-    events: int = 0
-    packets: int = 0
-    windows: int = 0
-    lost_packets: int = 0
-    out_of_order_packets: int = 0
-    out_of_frame: int = 0
-    late_events: int = 0
-    truncated_bytes: int = 0
-    invalid_words: int = 0
-    triggers: int = 0
-    dropped_windows: int = 0
-    dropped_events: int = 0
-    resets: int = 0
-    drift_ppm: float = 0.0
+CLOCK_JUMP_NS = 1_000_000_000
+"""Sensor and host disagreeing by more than this about the time between two packets means that a clock was reset."""
 
 
 class EventStream:
-    """Turns the packets of one event camera into windows.
+    """Turns the packets of one event camera into windows. Not thread-safe.
 
     Args:
         window: What ends a window.
-        bins: Time bins of the voxel grid.
+        bins: Time bins of the voxel grid; other representations have two channels.
+        representation: ``voxel_grid``, ``polarity_histogram`` or ``time_surface``.
         pixel_map: Hot pixels, region of interest and rectification; None for none.
+        hot_pixel_seconds: Search hot pixels during the first seconds and mask them from then on; 0 for never.
     """
 
-    def __init__(self, window: EventWindow, bins: int, *, pixel_map: PixelMap | None = None) -> None:
+    def __init__(
+        self,
+        window: EventWindow,
+        bins: int,
+        *,
+        representation: RepresentationName = "voxel_grid",
+        pixel_map: PixelMap | None = None,
+        hot_pixel_seconds: float = 0.0,
+    ) -> None:
         self.window = window
         self.bins = bins
+        self.representation = representation
         self.pixel_map = pixel_map
         self.statistics = StreamStatistics()
+        self.triggers: NDArray[np.void] = np.empty(0, TRIGGER_DTYPE)
+        """TRIGGER_DTYPE (M,): trigger edges of the last packet, ``t`` in nanoseconds of the host's clock."""
+        self._hot_pixel_seconds = hot_pixel_seconds
         self._forget()
-
-    @staticmethod
-    def warm_up() -> float:
-        """See :func:`madm_core.events.warming.warm_up`; call it before the first :meth:`add` of a live stream."""
-        return warm_up()
 
     def _forget(self) -> None:
         self._size: tuple[int, int] | None = None
         self._encoding: str | None = None
         self._decoder: EventDecoder | None = None
         self._clock: SensorClock | None = None
-        self._windows: TimeWindows | None = None
-        self._last_seq: int | None = None
-        self._last_stamp: int | None = None
-        self._headers: deque[tuple[int, Any]] = deque()
-        self._last_header: Any = None
+        self._windows: TimeWindows | BufferedWindows | None = None
+        self._search: HotPixelSearch | None = None
+        self._order = PacketOrder()
+        self._headers = PacketHeaders()
+        self._shedder = LoadShedder(self.window)
+
+    @staticmethod
+    def warm_up() -> float:
+        """See :func:`madm_core.events.warming.warm_up`; call it before the first :meth:`add` of a live stream."""
+        return warm_up()
 
     def reset(self) -> None:
-        """Forget windows, clock and decoder, as when time starts over; statistics stay."""
+        """Forget windows, clock and decoder, as when time starts over; statistics and hot pixels stay."""
         self._forget()
         self.statistics.resets += 1
 
-    def add(self, packet: EventPacketFields, header: object) -> list[ClosedWindow]:
+    def add(self, packet: EventPacketFields, header: object, now_ns: int | None = None) -> list[ClosedWindow]:
         """Decode and accumulate one packet.
 
         Args:
             packet: Its fields.
             header: Handed back with the windows, untouched.
+            now_ns: Time of the clock that stamps the packets, for shedding load (``EventWindow.max_lag_ms``).
 
         Returns:
-            The windows that this packet completes, oldest first.
+            The windows that this packet completes, oldest first; valid until the next call.
 
         Raises:
             InvalidInputError: Unknown encoding, or a size or encoding other than the stream's; the stream goes on.
         """
         encoding = ALIASES.get(packet.encoding, packet.encoding)
         self._check_stream(encoding, packet.width, packet.height)
-        if not self._in_order(packet):
+        if not self._in_order(packet.seq, packet.stamp_ns) or self._sheds(packet.stamp_ns, now_ns):
             return []
         if self._decoder is None:
             self._decoder = EventDecoder(encoding, packet.width, packet.height)
             self._start(encoding, packet.width, packet.height, self._decoder.tick_ns)
         decoder = self._decoder
-        events = decoder.decode(packet.data, packet.time_base, big_endian=packet.is_bigendian)
-        decoder.drop_partial_word()
-        self._count(decoder, len(events))
-        self._last_header = header
-        if len(events) == 0:
-            return []
-        return self._accumulate(as_words(events), packet.stamp_ns, header)
+        outside, invalid = decoder.out_of_frame, decoder.invalid_words
+        words = as_words(decoder.decode(packet.data, packet.time_base, big_endian=packet.is_bigendian))
+        self.statistics.out_of_frame += decoder.out_of_frame - outside
+        self.statistics.invalid_words += decoder.invalid_words - invalid
+        self.statistics.truncated_bytes += decoder.drop_partial_word()
+        self._headers.newest = header
+        if self._windows is not None:
+            self._windows.release()
+        if len(words):
+            words = self._correct_clock(words, packet.stamp_ns)
+            closed = self._accumulate(words, packet.stamp_ns, header)
+        else:
+            closed = self._advance(decoder)
+        closed += self._handle_triggers(decoder)
+        self._count(len(words))
+        return closed
 
     def add_events(
         self, events: NDArray[np.void], width: int, height: int, stamp_ns: int, header: object
@@ -125,20 +128,29 @@ class EventStream:
             height: Sensor height in pixels.
             stamp_ns: The message's stamp.
             header: Handed back with the windows, untouched.
+
+        Returns:
+            As :meth:`add`; so the errors.
         """
         self._check_stream("decoded", width, height)
-        if self._last_stamp is not None and stamp_ns < self._last_stamp - STAMP_JUMP_NS:
-            self.reset()
-        self._last_stamp = stamp_ns
+        if not self._in_order(None, stamp_ns):
+            return []
         if self._windows is None:
             self._start("decoded", width, height, 1)
-        self.statistics.packets += 1
-        self.statistics.events += len(events)
-        self._last_header = header
-        if len(events) == 0:
-            return []
+        assert self._windows is not None
+        self._windows.release()
+        self._headers.newest = header
         words = as_words(np.ascontiguousarray(events))
-        return self._accumulate(words, int(words[0, 0]), header)
+        closed = self._accumulate(words, int(words[0, 0]), header) if len(words) else []
+        self._count(len(words))
+        return closed
+
+    def add_boundary(self, stamp_ns: int) -> list[ClosedWindow]:
+        """End a window at a host time, such as the stamp of a frame (mode ``stamps``)."""
+        if self._clock is None or self._windows is None or not self._clock.started:
+            return []
+        self._windows.release()
+        return self._finish(self._windows.add_boundary(self._clock.tick(stamp_ns)))
 
     def flush_waiting(self, now_ns: int) -> list[ClosedWindow]:
         """Close a window that has been due for ``max_wait_ms`` by the host's clock, with the events it has or none.
@@ -148,6 +160,7 @@ class EventStream:
         """
         if self._clock is None or self._windows is None or not self._clock.started:
             return []
+        self._windows.release()
         return self._finish(self._windows.flush(self._clock.tick(now_ns)))
 
     def _check_stream(self, encoding: str, width: int, height: int) -> None:
@@ -161,73 +174,133 @@ class EventStream:
             )
 
     def _start(self, encoding: str, width: int, height: int, tick_ns: int) -> None:
-        window = self.window
         self._encoding, self._size = encoding, (width, height)
         self._clock = SensorClock(tick_ns)
+        window = self.window
 
         def ticks(milliseconds: float) -> int:
             return max(1, round(milliseconds * 1_000_000 / tick_ns))
 
-        accumulator = GridAccumulator(self.bins, height, width, self.pixel_map, buffers=3)
-        stride = window.duration_ms if window.stride_ms is None else window.stride_ms
-        self._windows = TimeWindows(accumulator, ticks(window.duration_ms), ticks(stride), ticks(window.max_wait_ms))
+        if self.pixel_map is None:
+            self.pixel_map = PixelMap.build(height, width) if self._hot_pixel_seconds else None
+        elif self.pixel_map.sensor_shape != (height, width):
+            raise InvalidInputError(
+                "the pixel map does not fit the sensor",
+                reason="size",
+                got=f"{width}x{height} pixels",
+                expected="{1}x{0}".format(*self.pixel_map.sensor_shape),
+            )
+        if self._hot_pixel_seconds and not self.statistics.hot_pixels:
+            self._search = HotPixelSearch(height, width, ticks(self._hot_pixel_seconds * 1e3))
+        self._windows = make_windows(
+            window, ticks, self.representation, self.bins, height, width, self.pixel_map, self.statistics
+        )
 
-    def _in_order(self, packet: EventPacketFields) -> bool:
-        """Follow ``seq`` and the stamp; False for a packet that is older than what was decoded already."""
-        statistics = self.statistics
-        if self._last_stamp is not None:
-            back = self._last_stamp - packet.stamp_ns
-            if back > STAMP_JUMP_NS:
-                self.reset()
-            elif packet.seq is not None and self._last_seq is not None and packet.seq <= self._last_seq and back < 0:
-                self.reset()  # newer, but numbered from the start: the driver was restarted
-            elif back > 0 or (packet.seq is not None and packet.seq == self._last_seq):
-                statistics.out_of_order_packets += 1
-                return False
-        if packet.seq is not None:
-            if self._last_seq is not None and packet.seq > self._last_seq + 1:
-                statistics.lost_packets += packet.seq - self._last_seq - 1
-                if self._decoder is not None:
-                    self._decoder.mark_gap()
-            self._last_seq = packet.seq
-        self._last_stamp = packet.stamp_ns
+    def _in_order(self, seq: int | None, stamp_ns: int) -> bool:
+        verdict, lost = self._order.judge(seq, stamp_ns)
+        if verdict == "old":
+            self.statistics.out_of_order_packets += 1
+            return False
+        if verdict == "restart":
+            self.reset()
+            self._order.judge(seq, stamp_ns)
+        if lost:
+            self.statistics.lost_packets += lost
+            if self._decoder is not None:
+                self._decoder.mark_gap()
         return True
 
-    def _count(self, decoder: EventDecoder, events: int) -> None:
-        self.statistics.packets += 1
-        self.statistics.events += events
-        self.statistics.triggers += len(decoder.triggers)
-        self.statistics.truncated_bytes = decoder.truncated_bytes
-        self.statistics.invalid_words = decoder.invalid_words
-        self.statistics.out_of_frame = decoder.out_of_frame
+    def _sheds(self, stamp_ns: int, now_ns: int | None) -> bool:
+        """Whether to leave a packet out because the stream lags behind the host's clock."""
+        if self._windows is None or self._clock is None or now_ns is None:
+            return False
+        shed, windows = self._shedder.judge(stamp_ns, now_ns)
+        if shed:
+            self.statistics.dropped_packets += 1
+            if self._decoder is not None:
+                self._decoder.mark_gap()
+        elif windows:
+            self.statistics.dropped_windows += windows
+            self._windows.resume_after(self._clock.tick(stamp_ns))
+        return shed
+
+    def _correct_clock(self, words: NDArray[np.int64], stamp_ns: int) -> NDArray[np.int64]:
+        """Add wraps of the sensor's clock that passed during a gap; start anew if it was reset."""
+        assert self._clock is not None and self._decoder is not None
+        decoder = self._decoder
+        wraps = self._clock.missed_wraps(stamp_ns, int(words[0, 0]), decoder.wrap_ticks)
+        if wraps:
+            decoder.add_wraps(wraps)
+            words[:, 0] += wraps * decoder.wrap_ticks
+        if self._clock.started and abs(self._clock.host_ns(int(words[0, 0])) - stamp_ns) > CLOCK_JUMP_NS:
+            self.statistics.resets += 1
+            self._start(decoder.encoding, decoder.width, decoder.height, decoder.tick_ns)
+            self._headers.clear()
+        return words
 
     def _accumulate(self, words: NDArray[np.int64], stamp_ns: int, header: object) -> list[ClosedWindow]:
         assert self._clock is not None and self._windows is not None
         first = int(words[0, 0])
         self._clock.observe(stamp_ns, first)
-        self._headers.append((first, header))
-        closed = self._finish(self._windows.add(words))
-        self.statistics.late_events = self._windows.late_events
-        self.statistics.drift_ppm = self._clock.drift_ppm
+        self._headers.add(first, header)
+        if self._search is not None:
+            self._apply_hot_pixels(self._search.add(words))
+        if self.pixel_map is not None and isinstance(self._windows, BufferedWindows):
+            words = self.pixel_map.apply(words)
+        return self._finish(self._windows.add(words))
+
+    def _apply_hot_pixels(self, hot: NDArray[np.bool_] | None) -> None:
+        if hot is None or self.pixel_map is None:
+            return
+        self._search = None
+        self.statistics.hot_pixels = int(hot.sum())
+        self.pixel_map = self.pixel_map.without(hot)
+        if isinstance(self._windows, TimeWindows):
+            self._windows.accumulator.lookup = self.pixel_map.lookup
+
+    def _advance(self, decoder: EventDecoder) -> list[ClosedWindow]:
+        tick = decoder.current_tick
+        if self._windows is None or self._clock is None or tick is None or not self._clock.started:
+            return []
+        return self._finish(self._windows.advance(tick))
+
+    def _handle_triggers(self, decoder: EventDecoder) -> list[ClosedWindow]:
+        assert self._windows is not None and self._clock is not None
+        self.triggers = decoder.triggers
+        closed: list[ClosedWindow] = []
+        if len(decoder.triggers) == 0 or not self._clock.started:
+            return closed
+        if self.window.mode == "trigger":
+            edges = decoder.triggers["t"][decoder.triggers["p"] == self.window.trigger_edge]
+            spans = []
+            for tick in edges.tolist():
+                spans += self._windows.add_boundary(tick)
+            closed = self._finish(spans)
+        self.triggers = decoder.triggers.copy()
+        self.triggers["t"] = [self._clock.host_ns(int(tick)) for tick in decoder.triggers["t"]]
         return closed
+
+    def _count(self, events: int) -> None:
+        statistics = self.statistics
+        statistics.packets += 1
+        statistics.events += events
+        statistics.triggers += len(self.triggers)
+        if self._clock is not None:
+            statistics.drift_ppm = self._clock.drift_ppm
 
     def _finish(self, spans: list[WindowSpan]) -> list[ClosedWindow]:
         assert self._clock is not None
-        closed = []
-        for span in spans:
-            while len(self._headers) > 1 and self._headers[1][0] < span.t_end:
-                self._headers.popleft()
-            contributed = span.events > 0 and self._headers and self._headers[0][0] < span.t_end
-            closed.append(
-                ClosedWindow(
-                    grid=span.grid,
-                    t_start_ns=self._clock.host_ns(span.t_start),
-                    t_end_ns=self._clock.host_ns(span.t_end),
-                    header=self._headers[0][1] if contributed else self._last_header,
-                    events=span.events,
-                    width=span.grid.shape[2],
-                    height=span.grid.shape[1],
-                )
+        self.statistics.windows += len(spans)
+        self.statistics.empty_windows += sum(span.events == 0 for span in spans)
+        return [
+            ClosedWindow(
+                grid=span.grid,
+                t_start_ns=self._clock.host_ns(span.t_start),
+                t_end_ns=self._clock.host_ns(span.t_end),
+                header=self._headers.of(span),
+                events=span.events,
+                width=span.grid.shape[2],
+                height=span.grid.shape[1],
             )
-        self.statistics.windows += len(closed)
-        return closed
+            for span in spans
+        ]

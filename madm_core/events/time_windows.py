@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events.grid_accumulator import GridAccumulator
+from madm_core.events.stream_statistics import StreamStatistics
 from madm_core.events.windows import WindowSpan
 
 
@@ -16,29 +17,38 @@ class TimeWindows:
     ``max_wait`` ticks have passed since the last one was.
 
     Args:
-        accumulator: Adds the events; with 3 or more buffers, as one call can finish two windows.
+        accumulator: Adds the events.
         duration: Ticks of a window.
         stride: Ticks from one window's start to the next's, at least ``duration``; between them events are skipped.
         max_wait: Ticks.
+        statistics: Counts are added to it.
     """
 
-    def __init__(self, accumulator: GridAccumulator, duration: int, stride: int, max_wait: int) -> None:
-        self._accumulator = accumulator
+    def __init__(
+        self,
+        accumulator: GridAccumulator,
+        duration: int,
+        stride: int,
+        max_wait: int,
+        statistics: StreamStatistics,
+    ) -> None:
+        self.accumulator = accumulator
         self._duration = duration
         self._stride = stride
         self._max_wait = max_wait
-        self.late_events = 0
-        self.out_of_frame = 0
-        self.skipped_events = 0
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the open window and where windows start."""
+        self._statistics = statistics
         self._origin: int | None = None
         self._start = 0
         self._last_close = 0
-        self._shedding = False
-        self._accumulator.discard()
+
+    @property
+    def stop(self) -> int | None:
+        """First tick beyond the open window; None before the first event."""
+        return None if self._origin is None else self._start + self._duration
+
+    def release(self) -> None:
+        """Allow the memory of all windows closed so far to be used again."""
+        self.accumulator.release()
 
     def add(self, words: NDArray[np.int64]) -> list[WindowSpan]:
         """Add events as (N, 2) words in stream order; returns the windows that they complete."""
@@ -47,19 +57,49 @@ class TimeWindows:
         if len(words) and self._origin is None:
             self._open_first(int(words[0, 0]))
         while position < len(words):
-            end = self._start + self._duration
-            position = self._accumulator.add(words, position, end)
+            position = self.accumulator.add(words, position, self._start + self._duration)
             if position < len(words):
                 tick = int(words[position, 0])
-                closed += self.advance(tick)
-                if tick < self._start:  # between two windows
+                closed += self._pass(tick)
+                if tick < self._start:
                     position = self._skip(words, position)
         return closed
 
     def advance(self, tick: int) -> list[WindowSpan]:
-        """Let the stream's time reach ``tick``, which no event did so far; returns the windows that end by it."""
+        """Let the stream's time reach ``tick`` without events; returns the windows that end by it."""
         if self._origin is None:
             self._open_first(tick)
+        return self._pass(tick)
+
+    def flush(self, tick: int) -> list[WindowSpan]:
+        """Close the open window if the host's clock says that it has been due for ``max_wait``."""
+        if self._origin is None or tick < max(self._start + self._duration, self._last_close) + self._max_wait:
+            return []
+        closed = self._close(force=True)
+        self._move_to(tick)
+        return closed
+
+    def add_boundary(self, tick: int) -> list[WindowSpan]:
+        """Do nothing: in mode time windows end by themselves."""
+        return []
+
+    def resume_after(self, tick: int) -> None:
+        """Drop the open window and begin with the first that starts after ``tick``."""
+        if self._origin is not None:
+            self._statistics.dropped_events += self.accumulator.events
+            self._move_to(tick)
+            if self._start <= tick:
+                self._begin(self._start + self._stride)
+
+    def _open_first(self, tick: int) -> None:
+        self._origin = self._last_close = tick
+        self._begin(tick)
+
+    def _begin(self, start: int) -> None:
+        self._start = start
+        self.accumulator.begin(start, start + self._duration)
+
+    def _pass(self, tick: int) -> list[WindowSpan]:
         if tick < self._start + self._duration:
             return []
         closed = self._close(force=False)
@@ -72,22 +112,6 @@ class TimeWindows:
             self._begin(start)
         return closed
 
-    def flush(self, tick: int) -> list[WindowSpan]:
-        """Close the open window if the host's clock says that it has been due for ``max_wait``."""
-        if self._origin is None or tick < max(self._start + self._duration, self._last_close) + self._max_wait:
-            return []
-        closed = self._close(force=True)
-        self._move_to(tick)
-        return closed
-
-    def _open_first(self, tick: int) -> None:
-        self._origin = self._last_close = tick
-        self._begin(tick)
-
-    def _begin(self, start: int) -> None:
-        self._start = start
-        self._accumulator.begin(start, start + self._duration)
-
     def _move_to(self, tick: int) -> None:
         """Open the window that contains ``tick``, or the next one when ``tick`` lies between two."""
         assert self._origin is not None
@@ -97,11 +121,11 @@ class TimeWindows:
         self._begin(self._origin + index * self._stride)
 
     def _close(self, *, force: bool) -> list[WindowSpan]:
-        accumulator = self._accumulator
+        accumulator = self.accumulator
         end = self._start + self._duration
         grid = accumulator.finish()
-        self.out_of_frame += accumulator.out_of_frame
-        self.late_events += accumulator.out_of_time
+        self._statistics.out_of_frame += accumulator.out_of_frame
+        self._statistics.late_events += accumulator.out_of_time
         if accumulator.events == 0 and not force and end - self._last_close < self._max_wait:
             return []
         self._last_close = end
@@ -110,5 +134,5 @@ class TimeWindows:
     def _skip(self, words: NDArray[np.int64], position: int) -> int:
         later = np.flatnonzero(words[position:, 0] >= self._start)
         skipped = int(later[0]) if len(later) else len(words) - position
-        self.skipped_events += skipped
+        self._statistics.skipped_events += skipped
         return position + skipped

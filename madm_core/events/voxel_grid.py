@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
-from madm_core.events import accumulation
-from madm_core.events.accumulation import BLOCK, REGISTERS
+from madm_core.events import accumulation, segments
 from madm_core.events.grid_accumulator import NO_MAP
 from madm_core.events.grid_memory import recycled_grid, zero_sums
+from madm_core.events.segments import BLOCK, REGISTERS
 
 CUDA_CHUNK = 4_000_000
 """Events scattered at once on a GPU, which bounds the temporary memory to about 200 MB."""
@@ -76,7 +76,7 @@ def voxel_grid(
     t_start, t_end = _bounds(t[0].item(), t[-1].item(), t_start, t_end)
     if t.dtype.kind in "iub" and float(t_start).is_integer() and float(t_end).is_integer():
         registers = np.empty(REGISTERS, np.int64)
-        if accumulation.plan_window(registers, int(t_start), int(t_end), bins, width, height):
+        if segments.plan_window(registers, int(t_start), int(t_end), bins, width, height):
             return torch.from_numpy(_accumulate(x, y, t, p, registers))
     exact = np.zeros((bins, height, width), np.float64)
     accumulation.accumulate_float(x, y, _positions(t, t_start, t_end, bins), p, exact)
@@ -124,14 +124,14 @@ def scatter_voxel_grid(
 def _accumulate(
     x: NDArray[Any], y: NDArray[Any], t: NDArray[Any], p: NDArray[Any], registers: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    bins, width, height = (int(registers[i]) for i in (accumulation.BINS, accumulation.WIDTH, accumulation.HEIGHT))
+    bins, width, height = (int(registers[i]) for i in (segments.BINS, segments.WIDTH, segments.HEIGHT))
     blocks = -(-height * width // BLOCK) + 1
     grid = recycled_grid(bins, height * width)
     sums, touched = zero_sums(blocks)
-    written = np.full((bins, blocks), accumulation.STALE, np.uint8)
+    written = np.full((bins, blocks), segments.STALE, np.uint8)
     accumulation.accumulate_columns(x, y, t, p, NO_MAP, registers, sums, touched, grid, written)
-    accumulation.fold(registers, sums, touched, grid, written)
-    accumulation.finish_grid(grid, written)
+    segments.fold(registers, sums, touched, grid, written)
+    segments.finish_grid(grid, written)
     return grid.reshape(bins, height, width)
 
 

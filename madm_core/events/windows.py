@@ -101,10 +101,11 @@ class ClosedWindow:
 class WindowSpan:
     """A finished window in ticks, before its times and header are known.
 
-    ``t_end`` is the first tick beyond it; of a window that was closed by count, the tick of its last event.
+    ``t_end`` is the first tick beyond it; with ``until_last`` the tick of its last event.
     """
 
     grid: NDArray[np.float32]
     t_start: int
     t_end: int
     events: int
+    until_last: bool = False
