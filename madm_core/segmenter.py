@@ -52,7 +52,8 @@ class Segmenter:
         prediction = segmenter.segment(image)
 
     Args:
-        network: The network. The segmenter takes it over: it is put into evaluation mode, moved and converted in place.
+        network: The network. The segmenter takes it over: it is put into evaluation mode, moved and converted in
+            place, and its head folded, so that it can be neither trained nor saved any more.
         modality: How raw sensor data becomes images.
         label_set: The network's classes.
         image_size: (height, width) that images are resized to.
@@ -96,6 +97,8 @@ class Segmenter:
         self.name = name
         network.eval().requires_grad_(False)
         network.backbone.shared_noise.round_to_half = self.precision == "reference_amp"
+        if self.precision != "reference_amp":
+            network.fold_head()
         with _MemoryAdvice(self):
             network.cast(weights_dtype(self.precision)).to(self.device)
         self._network = network

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
+from torch.utils.checkpoint import checkpoint
 
 DILATIONS = (6, 12, 18)
 """Dilations of the three depthwise separable branches; the first branch is a 1x1 convolution."""
@@ -72,6 +74,14 @@ class SegmentationHead(nn.Module):
         self.fusion = ConvNormRelu(channels * (1 + len(DILATIONS)), channels, 3)
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(channels, classes, 1)
+        self.gradient_checkpointing = False
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Forget each branch's inner activations in training and compute them again for its gradients.
+
+        At full size they are most of the head's memory. Results and running statistics stay the same.
+        """
+        self.gradient_checkpointing = True
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Class logits.
@@ -84,11 +94,49 @@ class SegmentationHead(nn.Module):
         """
         size = features[0].shape[-2:]
         embedded = [embed(feature, layer) for feature, layer in zip(features, self.embeddings, strict=True)]
-        pyramid = torch.cat([upsample(scale, size) for scale in embedded], dim=1)
-        branches: list[Callable[[Tensor], Tensor]] = [self.point_branch, *self.dilated_branches]
-        fused = self.fusion(torch.cat([branch(pyramid) for branch in branches], dim=1))
+        branches: list[nn.Module] = [self.point_branch, *self.dilated_branches]
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            outputs = [_checkpointed(branch, embedded, size) for branch in branches]
+        else:
+            pyramid = _pyramid(embedded, size)
+            outputs = [branch(pyramid) for branch in branches]
+        fused = self.fusion(torch.cat(outputs, dim=1))
         logits: Tensor = self.classifier(self.dropout(fused))
         return logits
+
+
+def _pyramid(embedded: Sequence[Tensor], size: torch.Size) -> Tensor:
+    """All scales at the finest one's resolution, (B, 4 * embedding, H, W)."""
+    return torch.cat([upsample(scale, size) for scale in embedded], dim=1)
+
+
+def _checkpointed(branch: nn.Module, embedded: Sequence[Tensor], size: torch.Size) -> Tensor:
+    """A branch's output, of which only the embedded scales are kept for the backward pass."""
+
+    def run(*scales: Tensor) -> Tensor:
+        output: Tensor = branch(_pyramid(scales, size))
+        return output
+
+    output: Tensor = checkpoint(
+        run, *embedded, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(branch))
+    )
+    return output
+
+
+@contextmanager
+def _statistics_kept(branch: nn.Module) -> Iterator[None]:
+    """Computing a branch a second time must not count the batch a second time in its running statistics."""
+    norms = [module for module in branch.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def embed(feature: Tensor, layer: nn.Module) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from madm_core.errors import ConfigError
 from madm_core.model.condition import PromptCondition
 from madm_core.model.diffusion_backbone import LATENT_STRIDE, DiffusionBackbone
+from madm_core.model.folded_head import FoldedHead
 from madm_core.model.head import SegmentationHead
 from madm_core.model.lora import LoraSettings, activate_adapter, add_adapter, merge_adapter
 from madm_core.model.projections import FeatureProjections
@@ -184,6 +185,12 @@ class MadmNetwork(nn.Module):
         if self.adapter is not None:
             merge_adapter(self.backbone.unet, self.adapter)
             self.adapter = None
+        return self
+
+    def fold_head(self) -> MadmNetwork:
+        """Replace the head by its cheaper form for inference; the network can then be neither trained nor saved."""
+        if isinstance(self.head, SegmentationHead):
+            self.head = FoldedHead(self.head)
         return self
 
     def forward(self, image: Tensor, timestep: int | Tensor = 0) -> MadmOutput:
