@@ -1,29 +1,20 @@
 """Events as ``sensor_msgs/PointCloud2``, for systems that have only ROS's common interfaces.
 
-Layout of a point, 12 bytes, little-endian: ``x`` uint16 at 0, ``y`` uint16 at 2, ``t`` uint32 at 4 (nanoseconds since the
-header's stamp, so up to 4.29 s), ``p`` uint8 at 8 (1 brighter, 0 darker). The cloud has one row. The sensor's size is not part
-of the message. :func:`madm_core.messages.event_messages.parse_point_cloud2` reads it back.
+Layout of a point, 12 bytes, little-endian: ``x`` uint16 at 0, ``y`` uint16 at 2, ``t`` uint32 at 4 (nanoseconds since
+the header's stamp, so up to 4.29 s), ``p`` uint8 at 8 (1 brighter, 0 darker). The cloud has one row. The sensor's size is
+not part of the message. :func:`madm_core.messages.event_messages.parse_point_cloud2` reads it back.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from madm_core.data.event_topics import POINT_CLOUD, EventMessageReader
 from madm_core.data.message_types import stamp_fields, standard_types
 from madm_core.errors import InvalidInputError
-from madm_core.events import EventDecoder
-from madm_core.messages.event_messages import parse_event_array, parse_event_packet
-
-logger = logging.getLogger(__name__)
-
-EVENT_PACKET = "event_camera_msgs/msg/EventPacket"
-EVENT_ARRAYS = ("dvs_msgs/msg/EventArray", "prophesee_event_msgs/msg/EventArray")
-EVENT_TYPES = (EVENT_PACKET, *EVENT_ARRAYS)
-POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 
 _UINT8, _UINT16, _UINT32 = 2, 4, 6  # sensor_msgs/PointField
 _POINT = np.dtype(
@@ -73,18 +64,15 @@ class EventCloudConverter:
     """Turns the event messages of one topic into point clouds with the same header, message by message.
 
     Args:
-        type_name: One of :data:`EVENT_TYPES`.
-
-    Event times of an EventPacket are the header's stamp plus the sensor's time since the packet's first event.
+        type_name: One of :data:`madm_core.data.event_topics.EVENT_TYPES`.
     """
 
     def __init__(self, type_name: str) -> None:
-        self._is_packet = type_name == EVENT_PACKET
-        self._decoder: EventDecoder | None = None
+        self._reader = EventMessageReader(type_name)
 
     def reset(self) -> None:
         """Forgets the decoder's state: the recording starts again."""
-        self._decoder = None
+        self._reader.reset()
 
     def convert(self, cdr: bytes) -> bytes:
         """A serialized event message as a serialized PointCloud2.
@@ -92,25 +80,8 @@ class EventCloudConverter:
         Raises:
             InvalidInputError: The message is damaged or of an unknown encoding.
         """
-        if self._is_packet:
-            events, stamp_ns, frame_id = self._decode_packet(cdr)
-        else:
-            events, _, _, header = parse_event_array(cdr)
-            # Drivers stamp an array with its first or its last event; a cloud counts from its stamp, so it must be the first.
-            stamp_ns = min(header.stamp_ns, int(events["t"].min())) if len(events) else header.stamp_ns
-            frame_id = header.frame_id
-        return standard_types().encode(POINT_CLOUD, event_cloud_fields(events, stamp_ns, frame_id))
-
-    def _decode_packet(self, cdr: bytes) -> tuple[npt.NDArray[np.void], int, str]:
-        packet, header = parse_event_packet(cdr)
-        decoder = self._decoder
-        if decoder is None or (decoder.encoding, decoder.width, decoder.height) != (
-            packet.encoding, packet.width, packet.height,
-        ):  # fmt: skip
-            decoder = self._decoder = EventDecoder(packet.encoding, packet.width, packet.height)
-        events = decoder.decode(packet.data, packet.time_base, big_endian=packet.is_bigendian)
-        if len(events):
-            # An event that a sensor's noisy clock puts before the first one counts as simultaneous with it.
-            since_first = np.maximum(events["t"] - events["t"][0], 0)
-            events["t"] = since_first * decoder.tick_ns + header.stamp_ns
-        return events, header.stamp_ns, header.frame_id
+        batch = self._reader.read(cdr)
+        # Some drivers stamp an array with its last event; a cloud counts from its stamp, which must be the earliest.
+        first_ns = int(batch.events["t"].min()) if len(batch.events) else batch.stamp_ns
+        fields = event_cloud_fields(batch.events, min(batch.stamp_ns, first_ns), batch.frame_id)
+        return standard_types().encode(POINT_CLOUD, fields)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from madm_core.data.event_clouds import EVENT_PACKET, POINT_CLOUD, event_cloud_fields
+from madm_core.data.event_clouds import event_cloud_fields
+from madm_core.data.event_topics import EVENT_PACKET, POINT_CLOUD
 from madm_core.data.message_types import stamp_fields, standard_types
 from madm_core.messages.image_arrays import array_to_image_fields
 from madm_core.streetworld.camera import Camera

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from madm_core.command_line import command_parser, run_command
 from madm_core.data.bag import BagReader, TopicInfo
-from madm_core.data.event_clouds import EVENT_TYPES, POINT_CLOUD, EventCloudConverter
+from madm_core.data.event_clouds import EventCloudConverter
+from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD
 from madm_core.data.playback import PlaybackClock, paced
 from madm_core.errors import DataError, InvalidInputError, MissingDependencyError
 from madm_core.events import warm_up

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from madm_core.data.bag import BagReader
-from madm_core.data.event_clouds import EVENT_PACKET, POINT_CLOUD, EventCloudConverter, event_cloud_fields
+from madm_core.data.event_clouds import EventCloudConverter, event_cloud_fields
+from madm_core.data.event_topics import EVENT_PACKET, POINT_CLOUD
 from madm_core.data.message_types import header_stamp_ns, stamp_fields, standard_types
 from madm_core.errors import InvalidInputError
 from madm_core.events import EVENT_DTYPE
