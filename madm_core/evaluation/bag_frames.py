@@ -1,0 +1,278 @@
+"""The frames of a bag that can be scored: sensor data and ground truth of the same stamp, streamed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from madm_core.data.bag import BagReader
+from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD, EventMessageReader
+from madm_core.data.message_types import header_stamp_ns
+from madm_core.errors import DataError, InvalidInputError
+from madm_core.evaluation.labels import COMPRESSED_IMAGE, IMAGE_TYPES, TrueLabels
+from madm_core.events import voxel_grid
+from madm_core.labels import Labels
+from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
+from madm_core.modalities import EventModality, Modality
+
+_REORDER = 16  # messages held back to put stamps in order: drivers swap neighbours, not more
+
+
+class Frame(NamedTuple):
+    """One pair: what the modality takes, and what is true."""
+
+    stamp_ns: int
+    raw: npt.NDArray[Any]
+    truth: Labels
+
+
+@dataclass
+class MatchCounts:
+    """What became of the messages.
+
+    ``matched`` pairs; ``unlabelled`` sensor frames without labels; ``unmatched_labels`` labels without a sensor frame;
+    ``out_of_order`` messages whose stamps jumped back, left out; ``unusable`` reason -> number of messages.
+    """
+
+    matched: int = 0
+    unlabelled: int = 0
+    unmatched_labels: int = 0
+    out_of_order: int = 0
+    unusable: dict[str, int] = field(default_factory=dict)
+
+    def cannot_use(self, error: InvalidInputError) -> None:
+        """Counts a message or picture that was left out."""
+        self.unusable[error.reason] = self.unusable.get(error.reason, 0) + 1
+
+
+class _SensorImage(NamedTuple):
+    stamp_ns: int
+    load: Callable[[], npt.NDArray[Any]]
+
+
+_Stamped = TypeVar("_Stamped", _SensorImage, TrueLabels)
+
+
+def in_order(items: Iterator[_Stamped], counts: MatchCounts) -> Iterator[_Stamped]:
+    """Puts nearly ordered items into the order of their stamps; what comes too late or twice is counted and left out."""
+    waiting: list[tuple[int, int, _Stamped]] = []
+    last: int | None = None
+    for number, item in enumerate(items):
+        heapq.heappush(waiting, (item.stamp_ns, number, item))
+        if len(waiting) > _REORDER:
+            stamp_ns, _, first = heapq.heappop(waiting)
+            if last is not None and stamp_ns <= last:
+                counts.out_of_order += 1
+                continue
+            last = stamp_ns
+            yield first
+    for stamp_ns, _, item in sorted(waiting, key=lambda entry: entry[:2]):
+        if last is not None and stamp_ns <= last:
+            counts.out_of_order += 1
+            continue
+        last = stamp_ns
+        yield item
+
+
+def match_stamps(
+    images: Iterator[_SensorImage], labels: Iterator[TrueLabels], tolerance_ns: int, counts: MatchCounts
+) -> Iterator[tuple[_SensorImage, TrueLabels]]:
+    """Pairs two ordered streams by their stamps; of several candidates the nearest pair wins.
+
+    Args:
+        images, labels: In the order of their stamps.
+        tolerance_ns: Largest difference of the stamps; 0 pairs equal stamps only.
+        counts: Gets what stayed alone.
+    """
+    image, label = next(images, None), next(labels, None)
+    while image is not None and label is not None:
+        apart = image.stamp_ns - label.stamp_ns
+        if abs(apart) > tolerance_ns:
+            if apart < 0:
+                counts.unlabelled += 1
+                image = next(images, None)
+            else:
+                counts.unmatched_labels += 1
+                label = next(labels, None)
+            continue
+        if apart < 0:
+            following = next(images, None)
+            if following is not None and abs(following.stamp_ns - label.stamp_ns) < -apart:
+                counts.unlabelled += 1
+                image = following
+                continue
+            yield image, label
+            image, label = following, next(labels, None)
+        else:
+            later = next(labels, None)
+            if later is not None and abs(image.stamp_ns - later.stamp_ns) < apart:
+                counts.unmatched_labels += 1
+                label = later
+                continue
+            yield image, label
+            image, label = next(images, None), later
+    counts.unlabelled += (image is not None) + sum(1 for _ in images)
+    counts.unmatched_labels += (label is not None) + sum(1 for _ in labels)
+
+
+def image_frames(
+    bag: BagReader,
+    topic: str,
+    labels: Iterator[TrueLabels],
+    counts: MatchCounts,
+    *,
+    tolerance_ns: int = 0,
+    start_ns: int | None = None,
+    stop_ns: int | None = None,
+) -> Iterator[Frame]:
+    """Frames of an image topic that have labels. Pictures that cannot be used are counted and left out.
+
+    Raises:
+        DataError: The topic is missing or of another type.
+    """
+    info = bag.require_topic(topic, IMAGE_TYPES)
+
+    def images() -> Iterator[_SensorImage]:
+        for message in bag.messages([topic], start_ns, stop_ns):
+
+            def load(data: bytes = message.data) -> npt.NDArray[Any]:
+                decoded = bag.decode(data, info.type)
+                return compressed_image_to_array(decoded) if info.type == COMPRESSED_IMAGE else image_to_array(decoded)
+
+            yield _SensorImage(header_stamp_ns(message.data), load)
+
+    for image, label in match_stamps(in_order(images(), counts), in_order(labels, counts), tolerance_ns, counts):
+        try:
+            frame = Frame(image.stamp_ns, image.load(), label.load())
+        except InvalidInputError as error:
+            if error.reason == "ids":
+                raise DataError(str(error)) from error  # every picture will have them: nothing can be scored
+            counts.cannot_use(error)
+            continue
+        counts.matched += 1
+        yield frame
+
+
+def event_frames(
+    bag: BagReader,
+    topic: str,
+    labels: Iterator[TrueLabels],
+    counts: MatchCounts,
+    modality: EventModality,
+    *,
+    start_ns: int | None = None,
+    stop_ns: int | None = None,
+) -> Iterator[Frame]:
+    """Voxel grids of the windows that end where labels are: events with ``end - window <= t < end``.
+
+    The window is the model's: a duration, a number of events, or whichever is shorter. Labels before the first or after the
+    last event are counted as unmatched; labels whose window is empty are scored, as the network would be asked there too.
+
+    Raises:
+        DataError: The topic is missing or of another type.
+    """
+    info = bag.require_topic(topic, (*EVENT_TYPES, POINT_CLOUD))
+    buffer = _EventBuffer(bag, topic, info.type, counts, start_ns, stop_ns)
+    window_ns = int(modality.window_ms * 1e6) if modality.window in ("time", "both") else None
+    most = modality.window_count if modality.window in ("count", "both") else None
+    for label in in_order(labels, counts):
+        end_ns = label.stamp_ns
+        events = buffer.window(end_ns, window_ns, most)
+        if events is None:
+            counts.unmatched_labels += 1
+            continue
+        try:
+            truth = label.load()
+        except InvalidInputError as error:
+            if error.reason == "ids":
+                raise DataError(str(error)) from error
+            counts.cannot_use(error)
+            continue
+        height, width = buffer.size or truth.shape
+        first_ns = int(events["t"][0]) if len(events) else end_ns
+        begin_ns = first_ns if window_ns is None else max(first_ns, end_ns - window_ns) if most else end_ns - window_ns
+        grid = voxel_grid(
+            events["x"].astype(np.int64), events["y"].astype(np.int64), events["t"] - begin_ns, events["p"],
+            bins=modality.bins, height=height, width=width, t_start=0, t_end=max(end_ns - begin_ns, 1),
+        )  # fmt: skip
+        counts.matched += 1
+        yield Frame(end_ns, grid.numpy(), truth)
+
+
+class _EventBuffer:
+    """The events around a time that only moves forward."""
+
+    def __init__(
+        self, bag: BagReader, topic: str, type_name: str, counts: MatchCounts, start_ns: int | None, stop_ns: int | None
+    ) -> None:
+        self._messages = bag.messages([topic], start_ns, stop_ns)
+        self._reader = EventMessageReader(type_name)
+        self._counts = counts
+        self._batches: list[npt.NDArray[np.void]] = []
+        self._first_ns: int | None = None
+        self._last_ns = -(2**62)
+        self.size: tuple[int, int] | None = None
+
+    def window(self, end_ns: int, window_ns: int | None, most: int | None) -> npt.NDArray[np.void] | None:
+        """Events before ``end_ns``, at most ``window_ns`` old and ``most`` in number; None outside the recording."""
+        while self._last_ns < end_ns and self._read_one():
+            pass
+        if self._first_ns is None or end_ns <= self._first_ns or self._last_ns < end_ns - (window_ns or 0):
+            return None
+        self._forget(end_ns, window_ns, most)
+        events = np.concatenate(self._batches) if self._batches else np.zeros(0, [("t", "i8")])
+        events = events[events["t"] < end_ns]
+        if window_ns is not None:
+            events = events[events["t"] >= end_ns - window_ns]
+        return events[-most:] if most is not None else events
+
+    def _read_one(self) -> bool:
+        message = next(self._messages, None)
+        if message is None:
+            return False
+        try:
+            batch = self._reader.read(message.data)
+        except InvalidInputError as error:
+            self._counts.cannot_use(error)
+            return True
+        self.size = batch.size or self.size
+        if len(batch.events):
+            first, last = int(batch.events["t"].min()), int(batch.events["t"].max())
+            if last < self._last_ns - 1_000_000_000:
+                self._counts.out_of_order += 1
+                return True
+            self._first_ns = first if self._first_ns is None else self._first_ns
+            self._last_ns = max(self._last_ns, last)
+            self._batches.append(batch.events)
+        return True
+
+    def _forget(self, end_ns: int, window_ns: int | None, most: int | None) -> None:
+        """Drops batches that no later window can need."""
+        kept = len(self._batches)
+        if window_ns is not None:
+            while kept > 1 and int(self._batches[-kept]["t"].max()) < end_ns - window_ns:
+                kept -= 1
+        elif most is not None:
+            usable = sum(int((batch["t"] < end_ns).sum()) for batch in self._batches)
+            while kept > 1 and usable - len(self._batches[-kept]) >= most:
+                usable -= len(self._batches[-kept])
+                kept -= 1
+        self._batches = self._batches[len(self._batches) - kept :]
+
+
+def check_topic(bag: BagReader, topic: str, modality: Modality) -> None:
+    """Raises DataError unless the topic is in the bag and of a type that this modality's sensors send."""
+    is_event = isinstance(modality, EventModality)
+    info = bag.require_topic(topic)
+    if info.type not in ((*EVENT_TYPES, POINT_CLOUD) if is_event else IMAGE_TYPES):
+        raise DataError(
+            f"the model takes {modality.name} data, and topic {topic} holds none",
+            got=info.type,
+            expected=" or ".join((*EVENT_TYPES, POINT_CLOUD) if is_event else IMAGE_TYPES),
+            do=f"choose another topic or model; the bag holds {bag.describe()}",
+        )
