@@ -103,7 +103,10 @@ class Segmenter:
             network.cast(weights_dtype(self.precision)).to(self.device)
         self._network = network
         if self.compile_mode != "none":
-            network.compile(mode=self.compile_mode, dynamic=False)
+            try:
+                network.compile(mode=self.compile_mode, dynamic=False)
+            except Exception as error:
+                raise self._compiler_failed(error) from error
 
     @classmethod
     def from_pretrained(
@@ -233,11 +236,14 @@ class Segmenter:
         except Exception as error:
             if self.compile_mode == "none":
                 raise
-            raise DeviceError(
-                f"torch.compile failed with compile_mode {self.compile_mode!r}",
-                got=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}",
-                do="install a C++ compiler (and Triton for CUDA), or use compile_mode none",
-            ) from error
+            raise self._compiler_failed(error) from error
+
+    def _compiler_failed(self, error: Exception) -> DeviceError:
+        return DeviceError(
+            f"torch.compile failed with compile_mode {self.compile_mode!r}",
+            got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+            do="install a C++ compiler (and Triton for CUDA), or use compile_mode none",
+        )
 
 
 class _MemoryAdvice:
