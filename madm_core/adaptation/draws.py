@@ -1,7 +1,7 @@
 """Everything random in one training step, drawn before it.
 
-Each step's draws come from a seed made of (run seed, process, step, micro-step) alone. So there is no generator whose
-state could be lost: a run that is resumed at step k draws at step k what the uninterrupted run would have drawn.
+The draws of a batch come from a seed made of the run's seed and the batch's number alone. So there is no generator
+whose state could be lost: a resumed run draws what the uninterrupted run would have drawn.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StepDraws:
 
 
 def draw_step(
-    method: Method, source_labels: torch.Tensor, *, step: int, max_steps: int, seed: int, process: int, micro_step: int
+    method: Method, source_labels: torch.Tensor, *, step: int, max_steps: int, seed: int, batch_number: int
 ) -> StepDraws:
     """Draws for one batch.
 
@@ -56,10 +56,10 @@ def draw_step(
         step: Finished optimiser steps.
         max_steps: Length of the training.
         seed: The run's seed.
-        process: Rank of this process.
-        micro_step: Batch within the step when gradients are accumulated.
+        batch_number: Number of the batch in the run, counted over all processes: two processes with one batch a step
+            draw what one process with two accumulated batches draws.
     """
-    step_seed = derive_seed(seed, process, step, micro_step)
+    step_seed = derive_seed(seed, "batch", batch_number)
     rng = random.Random(step_seed)
     samples = len(source_labels)
     start = rng.randint(method.noise_start, method.noise_start + method.noise_start_spread)

@@ -76,7 +76,7 @@ def make_optimizer(
         ConfigError: ``"adamw8bit"`` was asked for on a device other than CUDA.
     """
     if kind == "adamw":
-        return torch.optim.AdamW(groups, betas=betas, eps=1e-8, fused=device.type == "cuda")
+        return torch.optim.AdamW(groups, betas=betas, eps=1e-8, fused=True)
     if device.type != "cuda":
         raise ConfigError("optimizer adamw8bit cannot be used", got=f"device {device.type}", expected="a CUDA device")
     try:

@@ -1,0 +1,131 @@
+"""The folder of a run: what is where, and the log of its numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from madm_core.adaptation.training_config import TrainingConfig
+from madm_core.config import read_yaml_mapping, to_mapping
+from madm_core.errors import ConfigError
+
+_FREE_KEYS = frozenset({"output", "cache", "log_every", "preview_every", "validate_every", "checkpoint_every"}) | {
+    "keep_checkpoints",
+    "embed_base",
+    "validation_frames",
+}
+"""Keys that may change on resume: they do not touch what is learnt."""
+_FREE_ENGINE_KEYS = frozenset({"workers"})
+
+
+class RunDirectory:
+    """Paths of a run.
+
+    Args:
+        path: The folder; made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.yaml"
+        self.metrics_file = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.previews = path / "previews"
+        self.tensorboard = path / "tensorboard"
+        self.bad_batches = path / "bad_batches"
+        self.model = path / "model"
+
+    def start(self, config: TrainingConfig) -> None:
+        """Makes the folder of a new run and writes its resolved configuration.
+
+        Raises:
+            ConfigError: There is a run already.
+        """
+        if self.config_file.exists():
+            raise ConfigError(
+                f"there is a run in {self.path} already",
+                do="give --resume to go on with it, or another output=DIRECTORY",
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_config(config)
+
+    def write_config(self, config: TrainingConfig) -> None:
+        """Writes the configuration with every default filled in."""
+        text = yaml.safe_dump(_resolved(config), sort_keys=False, allow_unicode=True)
+        self.config_file.write_text(text, encoding="utf-8")
+
+    def check_unchanged(self, config: TrainingConfig, *, allow_change: bool) -> list[str]:
+        """Compares a configuration with the one that the run was started with.
+
+        Returns:
+            The differences, one line each, ``key: old -> new``.
+
+        Raises:
+            ConfigError: There is no run, or the configuration differs and ``allow_change`` is False.
+        """
+        if not self.config_file.exists():
+            raise ConfigError(f"there is no run in {self.path} to resume", do="leave out --resume to start one")
+        old, new = _flat(read_yaml_mapping(self.config_file)), _flat(_resolved(config))
+        changes = [
+            f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
+            for key in sorted({*old, *new})
+            if old.get(key) != new.get(key) and not _is_free(key)
+        ]
+        if changes and not allow_change:
+            raise ConfigError(
+                f"the configuration differs from that of the run in {self.path}",
+                got="; ".join(changes),
+                do="restore it, or give --allow-config-change if this is meant",
+            )
+        return changes
+
+    def log(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Appends one line of numbers to ``metrics.jsonl``; what is not finite is written as null."""
+        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        with self.metrics_file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, **finite}) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Takes out the lines of steps after ``step``: a resumed run writes them again. Half-written lines go too."""
+        if not self.metrics_file.exists():
+            return
+        kept = []
+        for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError):
+                continue
+        self.metrics_file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _resolved(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration as plain values, with every switch of the method spelt out."""
+    fields: dict[str, Any] = json.loads(json.dumps(to_mapping(config)))
+    fields["method"] = json.loads(json.dumps(to_mapping(config.resolved_method)))
+    return fields
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _is_free(key: str) -> bool:
+    section, _, name = key.partition(".")
+    return section in _FREE_KEYS or (section == "engine" and name in _FREE_ENGINE_KEYS)
+
+
+def resume_advice(output: Path) -> str:
+    """The words that tell how to go on with a stopped run."""
+    return f"train_adapt --config {output / 'config.yaml'} --resume"

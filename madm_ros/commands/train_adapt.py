@@ -1,0 +1,61 @@
+"""``train_adapt``: labelled colour pictures and unlabelled frames of your own sensor -> a model directory."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from madm_core.command_line import command_parser, run_command
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = command_parser(
+        "train_adapt",
+        "Adapts a segmentation network from labelled colour pictures to another sensor (docs/training.md).",
+        [
+            "train_adapt --config config/train/folder_to_bag.yaml output=runs/my_camera",
+            "train_adapt --config runs/my_camera/config.yaml --resume",
+            "accelerate launch --num_processes 2 -m madm_ros.commands.train_adapt --config config.yaml",
+        ],
+    )
+    arguments.add_argument("--config", type=Path, required=True, help="YAML file; see config/train/")
+    arguments.add_argument("--resume", action="store_true", help="go on from the newest intact checkpoint")
+    arguments.add_argument(
+        "--allow-config-change", action="store_true", help="resume although the configuration has changed"
+    )
+    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="values that win over the file")
+    return arguments
+
+
+def train_adapt(arguments: argparse.Namespace) -> int:
+    """Runs the command; see :func:`parser`."""
+    # Imported here: --help must not wait for torch and diffusers.
+    from madm_core.adaptation.trainer import Trainer
+    from madm_core.adaptation.training_config import TrainingConfig
+    from madm_core.config import load_config
+
+    config = load_config(TrainingConfig, arguments.config, arguments.overrides)
+    logging.getLogger("madm_core").setLevel(logging.INFO)
+    trainer = Trainer(
+        config,
+        resume=arguments.resume,
+        allow_config_change=arguments.allow_config_change,
+        progress=sys.stderr.isatty(),
+    )
+    result = trainer.run()
+    if result.finished:
+        print(f"model: {result.model}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script."""
+    return run_command(train_adapt, parser().parse_intermixed_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
