@@ -10,6 +10,7 @@ import numpy as np
 from madm_core.errors import ConfigError
 from madm_core.streetworld.camera import Camera
 from madm_core.streetworld.drive import Instant, check_sensors, drive
+from madm_core.streetworld.event_sensor import join_events
 from madm_core.streetworld.world import StreetWorld
 
 SECONDS_BETWEEN_FRAMES = 3.0
@@ -73,6 +74,6 @@ def _frame(world: StreetWorld, sensors: Sequence[str], time_ns: int, window_ns: 
         return next(drive(world, sensors, period_ns=window_ns, start_ns=time_ns))
     instants = drive(world, sensors, period_ns=window_ns, event_steps=event_steps, start_ns=time_ns - window_ns)
     window = list(islice(instants, event_steps + 1))
-    events = np.concatenate([instant.events for instant in window if instant.events is not None])
+    events = join_events([instant.events for instant in window if instant.events is not None])
     last = window[-1]
     return Instant(last.time_ns, last.labels, last.rgb, last.depth, last.thermal, events)

@@ -8,6 +8,7 @@ come at random, as measured in Hu et al., "v2e" (CVPRW 2021).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -107,7 +108,7 @@ class EventSensor:
             self._level, level, self._reference, self._thresholds, self._last_ns,
             self._time_ns, time_ns, self._refractory_ns, events["x"], events["y"], events["t"], events["p"],
         )  # fmt: skip
-        stream = np.concatenate([events[:count], self._noise(self._time_ns, time_ns)])
+        stream = join_events([events[:count], self._noise(self._time_ns, time_ns)])
         self._time_ns, self._level = time_ns, level
         return stream[np.argsort(stream["t"], kind="stable")]
 
@@ -120,6 +121,12 @@ class EventSensor:
         noise["t"] = self._rng.integers(start_ns, end_ns, len(noise))
         noise["p"] = self._rng.random(len(noise)) < 0.8
         return noise
+
+
+def join_events(parts: Sequence[Events]) -> Events:
+    """Arrays of ``EVENT_DTYPE`` as one; ``np.concatenate`` would pack the fields and lose the layout."""
+    joined = np.empty(sum(len(part) for part in parts), EVENT_DTYPE)
+    return np.concatenate(parts, out=joined)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
