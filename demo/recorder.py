@@ -52,6 +52,7 @@ class Recorder:
     def __init__(self) -> None:
         self.recording = Recording(pictures={name: {} for name in TOPICS})
         self.node_is_ready = threading.Event()
+        self.truth_arrives = threading.Event()
 
     def __enter__(self) -> Recorder:
         self._context = rclpy.Context()
@@ -83,6 +84,8 @@ class Recorder:
         kept[stamp_ns] = image_to_array(image).copy()
         if len(kept) > _KEPT:
             del kept[next(iter(kept))]
+        if name == "truth":
+            self.truth_arrives.set()
         if name == "labels":
             self.recording.ages_ms.append((time.time_ns() - stamp_ns) / 1e6)
             self.recording.arrivals_s.append(time.monotonic())

@@ -21,7 +21,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that the demo's own modules import as `demo.*` from any folder
 
-from demo.pictures import complete_stamps, write_animation, write_contact_sheet, write_film  # noqa: E402
+from demo.pictures import write_animation, write_contact_sheet, write_film  # noqa: E402
 from demo.recorder import Recorder, Recording  # noqa: E402
 from madm_core.evaluation.metrics import confusion_matrix, scores  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
@@ -76,36 +76,25 @@ def main() -> int:
 
 def record(modality: str, model: Path, output: Path, seconds: float) -> Recording:
     """Starts node and street as processes, records for ``seconds`` after the node is ready, and ends them."""
-    event_options = (
-        [
-            "-p",
-            "event_message_type:=sensor_msgs/msg/PointCloud2",
-            "-p",
-            f"event_width:={WIDTH}",
-            "-p",
-            f"event_height:={HEIGHT}",
-        ]
-        if modality == "event"
-        else []
-    )
     topic = "/street/events" if modality == "event" else f"/street/{modality}/image_raw"
-    with Recorder() as recorder:
-        with _process(
-            output / f"{modality}_segment.log",
-            *("segment", "--model", str(model), "--input", topic),
-            *(["--ros-args", *event_options] if event_options else []),
-        ) as node:
-            began = time.monotonic()
-            while not recorder.node_is_ready.wait(0.2):
-                if node.poll() is not None or time.monotonic() - began > 60:
-                    return recorder.recording
-            print(f"  node ready after {time.monotonic() - began:.1f} s; recording {seconds:g} s ...", flush=True)
-            street = ("street_world", "--seed", str(STREET_SEED), "--rate", "4", "--size", f"{HEIGHT}x{WIDTH}")
-            with _process(
-                output / f"{modality}_street.log", *street, "--modality", modality, "--events-as", "point_cloud2"
-            ):
-                time.sleep(seconds)
-            time.sleep(1)  # the last label images are still on their way
+    node_options = ["--model", str(model), "--input", topic]
+    if modality == "event":
+        parameters = {"message_type": "sensor_msgs/msg/PointCloud2", "width": WIDTH, "height": HEIGHT}
+        node_options.append("--ros-args")
+        for name, value in parameters.items():
+            node_options += ["-p", f"event_{name}:={value}"]
+    street_options = ["--seed", str(STREET_SEED), "--rate", "4", "--size", f"{HEIGHT}x{WIDTH}", "--modality", modality]
+    with Recorder() as recorder, _process(output / f"{modality}_segment.log", "segment", *node_options) as node:
+        began = time.monotonic()
+        while not recorder.node_is_ready.wait(0.2):
+            if node.poll() is not None or time.monotonic() - began > 60:
+                return recorder.recording
+        print(f"  node ready after {time.monotonic() - began:.1f} s; recording {seconds:g} s ...", flush=True)
+        street_log = output / f"{modality}_street.log"
+        with _process(street_log, "street_world", *street_options, "--events-as", "point_cloud2"):
+            recorder.truth_arrives.wait(60)
+            time.sleep(seconds)
+        time.sleep(1)  # the last label images are still on their way
     return recorder.recording
 
 
