@@ -14,7 +14,7 @@ from madm_ros.frame_statistics import FrameStatistics
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 STAGES = ("wait", "decode", "inference", "publish", "total")
-"""Stages of a frame's way, in order: waiting for the worker, message to picture, network, result messages, all of it."""
+"""Stages of a frame's way, in order: waiting for the worker, message to picture, network, result messages, all."""
 
 
 @dataclass

@@ -69,6 +69,7 @@ class EventInput(SensorInput):
         self._point_cloud_size = point_cloud_size
         self._stream = EventStream(event_window(modality), modality.bins)
         self._flushed_until_ns = 0
+        self._last_header: Any = None
 
     def forget(self) -> None:
         """Start a new epoch; the open window is given up."""
@@ -128,6 +129,9 @@ class EventInput(SensorInput):
 
     def _hand_over(self, closed: list[Any]) -> None:
         for window in closed:
+            if window.events == 0 and window.header is self._last_header:
+                continue  # a silent sensor: no message came since the last window, and no stamp is published twice
+            self._last_header = window.header
             self._statistics.received()
             # The stream reuses its grids: what waits for the worker must be a copy.
             grid = GridFrame(

@@ -248,8 +248,8 @@ def import_message_type(type_name: str) -> Any:
         raise MissingDependencyError(
             f"messages of type {type_name} cannot be received",
             got=f"{type(error).__name__}: {error}",
-            do=f"run: apt install ros-{distribution}-{apt_name}, or publish sensor_msgs/msg/PointCloud2 with fields x, y, t, p "
-            "and set the parameter event_message_type",
+            do=f"run: apt install ros-{distribution}-{apt_name}, or publish events as sensor_msgs/msg/PointCloud2 with "
+            "fields x, y, t, p and set the parameter event_message_type",
         ) from error
 
 

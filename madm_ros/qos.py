@@ -50,8 +50,8 @@ def describe_publishers(publishers: Sequence[TopicEndpointInfo]) -> str:
     if not publishers:
         return "no publisher"
     parts = [
-        f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name} ({endpoint.topic_type}; {describe(endpoint.qos_profile)})"
-        for endpoint in publishers
+        f"{end.node_namespace.rstrip('/')}/{end.node_name} ({end.topic_type}; {describe(end.qos_profile)})"
+        for end in publishers
     ]
     return f"{len(parts)} publisher(s): " + ", ".join(parts)
 

@@ -1,7 +1,7 @@
 """The lifecycle node ``segmentation``: sensor topic in, label images out.
 
-One thread spins (subscriptions, services, timers), one worker segments the newest frame. rclpy's multi-threaded executor
-is not used: it stalls under load (ros2/rclpy#1223) and would queue old frames.
+One thread spins (subscriptions, services, timers), one worker segments the newest frame. rclpy's multi-threaded
+executor is not used: it stalls under load (ros2/rclpy#1223) and would queue old frames.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class SegmentationNode(LifecycleNode):
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the model and offer the topics; fails with the reason in log and diagnostics when it cannot be loaded."""
+        """Load the model and offer the topics; fails, with the reason in log and diagnostics, when that cannot be."""
         return self._transition(self._configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -47,6 +47,7 @@ class Stream:
     ) -> None:
         self._statistics = statistics
         self._warn = warn
+        self._context_ok = node.context.ok
         values = parameters()
         every = values.queue_policy == "every"
         common: dict[str, Any] = {
@@ -117,6 +118,9 @@ class Stream:
         self._statistics.dropped(reason)
 
     def _on_failed(self, frame: Frame, error: BaseException) -> None:
+        if not self._context_ok():
+            self._statistics.dropped("stopped")  # the process is ending: nothing can be published any more
+            return
         problem = f"{type(error).__name__}: {error}"
         self._statistics.rejected("internal", problem)
         trace = "".join(traceback.format_exception(error))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from madm_core.command_line import command_parser, run_command
+from madm_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from madm_ros.segmentation_node import SegmentationNode
@@ -54,7 +55,10 @@ def _run(parsed: argparse.Namespace) -> int:
 
     from madm_ros.segmentation_node import SegmentationNode
 
-    rclpy.init(args=parsed.ros_arguments)
+    try:
+        rclpy.init(args=parsed.ros_arguments)
+    except RuntimeError as error:  # RCLError or UnknownROSArgsError
+        raise ConfigError("the ROS arguments cannot be used", got=str(error).strip()) from error
     node: SegmentationNode | None = None
     try:
         node = SegmentationNode()

@@ -1,4 +1,4 @@
-"""What the integration tests share: tiny models, nodes in processes of their own, and an observer on the same topics."""
+"""What the integration tests share: tiny models, nodes in processes of their own, and an observer of topics."""
 
 from __future__ import annotations
 

@@ -89,12 +89,12 @@ def test_bad_images_are_counted_explained_and_survived(observer, depth):
         publisher.publish(image)
         reasons[reason] = reasons.get(reason, 0) + 1
         wanted = {f"rejected_{name}": str(count) for name, count in reasons.items()}
-        status, values = observer.status("input", lambda _, values, wanted=wanted: wanted.items() <= values.items())
+        _, values = observer.status("input", lambda _, values, wanted=wanted: wanted.items() <= values.items())
         for part in says:
             assert part in values["last_rejection"], row
         publisher.publish(good_image())
         observer.spin_until(lambda number=number: len(labels) == number, what=f"labels after {row}")
-    status, values = observer.status("input")
+    _, values = observer.status("input")
     assert values["frames_received"] == str(2 * len(BAD_IMAGES))
     assert values["frames_published"] == values["frames_rejected"] == str(len(BAD_IMAGES))
     assert running.state_label == "active"

@@ -36,7 +36,7 @@ def test_frame_values_add_up_and_name_reasons():
     for _ in range(5):
         statistics.message(10)
         statistics.received()
-    statistics.published({stage: 0.002 for stage in (*STAGES, "stamp_age")})
+    statistics.published(dict.fromkeys((*STAGES, "stamp_age"), 0.002))
     statistics.dropped("superseded")
     statistics.rejected("step", "why")
     values = frame_values(statistics)

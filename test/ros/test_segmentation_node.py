@@ -323,7 +323,9 @@ def test_an_internal_error_in_a_transition_is_survived(world, stand_in):
 def test_parameters_that_apply_at_once_do(bench):
     running = bench()
     change = SetParameters.Request(parameters=[Parameter("min_confidence", value=0.9).to_parameter_msg()])
-    assert running.world.call(running.tester, SetParameters, "segmentation/set_parameters", change).results[0].successful
+    assert (
+        running.world.call(running.tester, SetParameters, "segmentation/set_parameters", change).results[0].successful
+    )
     running.send()
     running.world.spin_until(lambda: running.labels)
     assert set(running.labels[0].data) == {IGNORE}  # the stand-in is sure to 0.75 only
@@ -359,7 +361,8 @@ def test_diagnostics_hold_what_is_promised(bench):
     } <= set(values)  # fmt: skip
     assert (values["topic"], values["publishers"], values["input_raw_max"]) == ("/image", "1", "2000")
     timing = running.status("timing")[2]
-    assert {f"{stage}_ms_median" for stage in ("wait", "decode", "inference", "publish", "total", "stamp_age")} <= set(timing)
+    stages = ("wait", "decode", "inference", "publish", "total", "stamp_age")
+    assert {f"{stage}_ms_median" for stage in stages} <= set(timing)
     assert running.status("model")[2]["device"] == "cpu"
 
 

@@ -1,0 +1,152 @@
+"""Real recordings through replay_bag and the node, over DDS between processes.
+
+Skipped where the recordings are not: they lie beside a developer's checkout, in ../shared/data.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import Image
+
+from madm_core.data.bag import BagReader
+from madm_core.data.bag_writer import BagWriter
+from madm_core.events import EventStream
+from madm_core.messages.event_messages import parse_event_packet
+from madm_core.messages.image_arrays import array_to_image_fields
+from madm_core.modalities import modality_named
+from madm_core.segmenter import Segmenter
+from madm_ros.event_input import event_window
+from madm_ros.image_conversion import message_to_array
+
+EVENTS = 218_291 + 125_183
+"""OFF and ON events in the recording, by its owners' own decoder test."""
+
+EVERY_FRAME = ("-p", "queue_policy:=every", "-p", "input_reliability:=reliable", "-p", "diagnostics_period_s:=0.2")
+
+
+def stamps(messages: list[Image]) -> list[int]:
+    return [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in messages]
+
+
+def expected_windows(bag: Path, modality) -> tuple[list[tuple[int, str, np.ndarray]], int]:
+    """Stamp, frame and grid of each window that closes within the recording, and the last packet's stamp."""
+    stream = EventStream(event_window(modality), modality.bins)
+    windows, last_ns = [], 0
+    with BagReader(bag) as reader:
+        for message in reader.messages():
+            packet, header = parse_event_packet(message.data)
+            last_ns = header.stamp_ns
+            windows += [(w.header.stamp_ns, w.header.frame_id, w.grid.copy()) for w in stream.add(packet, header)]
+    return windows, last_ns
+
+
+def test_event_recording_at_full_speed(shared_data, message_packages_environment, tiny_models, start, observer):
+    bag = shared_data / "events_evt3_640x480"
+    modality = modality_named("event", {"window_ms": 50.0})
+    windows, last_ns = expected_windows(bag, modality)
+    assert len(windows) == 41  # 2.076 s in windows of 50 ms; the 42nd is open when the recording ends
+
+    path = {"PYTHONPATH": message_packages_environment["PYTHONPATH"]}
+    node = start(
+        "segment", "--model", str(tiny_models["event"]), "--input", "/event_camera/events", "--ros-args", *EVERY_FRAME,
+        environment=path,
+    )  # fmt: skip
+    node.wait_for("listening on /event_camera/events (event_camera_msgs/msg/EventPacket)")
+    player = start("replay_bag", str(bag), "--rate", "1", "--wait-for-subscribers", "20", environment=path)
+    labels: list[Image] = observer.received["segmentation/labels"]
+    observer.spin_until(lambda: len(labels) >= len(windows), timeout_s=60, what=f"{len(windows)} label images")
+    assert player.end() == 0, player.output
+    assert "published 517 messages" in player.output
+
+    # After a second of silence the open window is closed with what it has, once; nothing more follows.
+    observer.spin_until(lambda: len(labels) > len(windows), what="labels of the last, open window")
+    observer.spin_for(1.5)
+    assert stamps(labels) == [*(stamp for stamp, _, _ in windows), last_ns]
+    assert {(m.width, m.height, m.step, m.encoding) for m in labels} == {(640, 480, 640, "mono8")}
+    assert [m.header.frame_id for m in labels[:-1]] == [frame_id for _, frame_id, _ in windows]
+
+    segmenter = Segmenter.from_pretrained(tiny_models["event"], device="cpu")
+    for index in range(0, len(windows), 8):
+        offline = segmenter.segment(modality.encode(windows[index][2])).labels
+        np.testing.assert_array_equal(message_to_array(labels[index]), offline)
+
+    _, values = observer.status("input")
+    assert values["messages_received"] == "517"
+    assert values["events_events"] == str(EVENTS)
+    assert (values["events_lost_packets"], values["events_late_events"], values["messages_rejected"]) == ("0", "0", "0")
+    assert values["frames_received"] == values["frames_published"] == str(len(labels))
+    assert node.end(signal.SIGINT) == 0
+
+
+def test_event_recording_as_point_clouds(shared_data, tiny_models, start, observer):
+    """The same for systems that have only the common interfaces: no event_camera_msgs anywhere."""
+    bag = shared_data / "events_evt3_640x480"
+    windows, _ = expected_windows(bag, modality_named("event", {"window_ms": 50.0}))
+    node = start(
+        "segment", "--model", str(tiny_models["event"]), "--input", "/event_camera/events", "--ros-args", *EVERY_FRAME,
+        "-p", "event_message_type:=sensor_msgs/msg/PointCloud2", "-p", "event_width:=640", "-p", "event_height:=480",
+    )  # fmt: skip
+    node.wait_for("listening on /event_camera/events (sensor_msgs/msg/PointCloud2)")
+    player = start("replay_bag", str(bag), "--events-as", "point_cloud2", "--wait-for-subscribers", "20")
+    labels: list[Image] = observer.received["segmentation/labels"]
+    observer.spin_until(lambda: len(labels) >= len(windows), timeout_s=60, what=f"{len(windows)} label images")
+    assert player.end() == 0, player.output
+    assert len(set(stamps(labels[: len(windows)]))) == len(windows)
+    assert {(m.width, m.height) for m in labels} == {(640, 480)}
+    # A window ends at the same event; its message may differ by one where the clock is read from other numbers.
+    differences = np.abs(np.subtract(stamps(labels[: len(windows)]), [stamp for stamp, _, _ in windows]))
+    assert differences.max() <= 10_000_000
+    assert node.end(signal.SIGTERM) == 0
+
+
+def thermal_frames(folder: Path, encoding: str) -> list[np.ndarray]:
+    pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("*.jpg"))]
+    if encoding == "mono8":
+        return pictures
+    # Centi-kelvin of a scene between 5 and 40 degrees Celsius.
+    return [(27815 + picture.astype(np.float32) / 255 * 3500).astype(np.uint16) for picture in pictures]
+
+
+def write_thermal_bag(path: Path, frames: list[np.ndarray], encoding: str, first_ns: int) -> list[int]:
+    """An mcap bag of 10 frames a second; returns the header stamps."""
+    stamps_ns = [first_ns + index * 100_000_000 for index in range(len(frames))]
+    with BagWriter(path, storage="mcap") as writer:
+        for frame, stamp_ns in zip(frames, stamps_ns, strict=True):
+            fields = array_to_image_fields(frame, encoding)
+            fields["data"] = np.frombuffer(fields["data"], np.uint8)
+            stamp = {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}
+            message = {"header": {"stamp": stamp, "frame_id": encoding}, **fields}
+            writer.add("/thermal/image_raw", "sensor_msgs/msg/Image", message, stamp_ns + 5_000_000)
+    return stamps_ns
+
+
+def test_thermal_recordings(shared_data, tiny_models, start, observer, tmp_path):
+    """24 frames of many sizes as mono16, then as mono8 with earlier stamps: a jump back, where smoothing starts afresh."""
+    node = start(
+        "segment", "--model", str(tiny_models["thermal"]), "--input", "/thermal/image_raw", "--ros-args", *EVERY_FRAME
+    )
+    node.wait_for("listening on /thermal/image_raw (sensor_msgs/msg/Image)")
+    labels: list[Image] = observer.received["segmentation/labels"]
+    segmenter = Segmenter.from_pretrained(tiny_models["thermal"], device="cpu")
+    for encoding, first_ns in (("mono16", 1_700_000_000_123_456_789), ("mono8", 1_600_000_000_987_654_321)):
+        frames = thermal_frames(shared_data / "roadscene" / "infrared", encoding)
+        assert len(frames) == 24
+        stamps_ns = write_thermal_bag(tmp_path / encoding, frames, encoding, first_ns)
+        del labels[:]
+        player = start("replay_bag", str(tmp_path / encoding), "--wait-for-subscribers", "20")
+        observer.spin_until(lambda: len(labels) == 24, timeout_s=60, what=f"24 label images of {encoding}")
+        assert player.end() == 0, player.output
+        assert stamps(labels) == stamps_ns
+        assert {message.header.frame_id for message in labels} == {encoding}
+        assert [(m.height, m.width) for m in labels] == [frame.shape for frame in frames]
+        segmenter.modality.reset()
+        for frame, message in zip(frames, labels, strict=True):
+            offline = segmenter.segment(segmenter.modality.encode(frame)).labels
+            np.testing.assert_array_equal(message_to_array(message), offline)
+    _, values = observer.status("input")
+    assert (values["time_jumps"], values["frames_published"], values["frames_dropped"]) == ("1", "48", "0")
+    assert node.end(signal.SIGINT) == 0
