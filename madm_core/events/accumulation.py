@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from madm_core.events.compilation import Scalar, kernel
 from madm_core.events.segments import BLOCK, NOWHERE, ON, SHIFT, UNIT, add_one, fold
 
+MAX_TURNS = 32
+"""Steps back to an earlier segment after which sorting the rest is quicker than folding at each."""
+
 
 @kernel
 def add_block(
@@ -132,8 +135,12 @@ def accumulate_columns(
     touched: NDArray[np.uint8],
     grid: NDArray[np.float32],
     written: NDArray[np.uint8],
-) -> None:
-    """Add all events of four (N,) integer arrays; see :func:`accumulate_words`. ``p`` > 0 is ON."""
+) -> int:
+    """Add the events of four (N,) integer arrays; see :func:`accumulate_words`. ``p`` > 0 is ON.
+
+    Returns:
+        Index of the first event that was not added: the number of events, unless times keep going back.
+    """
     width = np.uint32(registers[14])
     height = np.uint32(registers[15])
     pixels = np.empty(BLOCK, np.uint32)
@@ -173,6 +180,9 @@ def accumulate_columns(
                 i += 1
         if registers[7] >= registers[8]:
             fold(registers, sums, touched, grid, written)
+        if registers[17] > MAX_TURNS:
+            break
+    return i
 
 
 @kernel

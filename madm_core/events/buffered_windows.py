@@ -114,6 +114,14 @@ class BufferedWindows:
             self._previous_boundary = tick
         return closed
 
+    def finish(self) -> list[WindowSpan]:
+        """Close the open window as it is."""
+        if self._start is None:
+            return []
+        if self._mode in ("time", "both"):
+            return [self._close_at(self._start, self._start + self._duration)]
+        return self.flush(max(self._now, self._last_close + self._max_wait) + 1)
+
     def resume_after(self, tick: int) -> None:
         """Begin anew with the first window that starts after ``tick``, as when the present one was dropped."""
         if self._start is None:

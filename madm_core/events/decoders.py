@@ -132,7 +132,10 @@ class EventDecoder:
         events = np.empty(size, EVENT_DTYPE)
         n, position = self._fill(words, 0, time_base, events, 0)
         while position < len(words):
-            events = np.concatenate([events[:n], np.empty(max(size, n), EVENT_DTYPE)])
+            # Not by np.concatenate, which would pack the fields anew.
+            larger = np.empty(2 * len(events) + size, EVENT_DTYPE)
+            larger[:n] = events[:n]
+            events = larger
             n, position = self._fill(words, position, time_base, events, n)
         return events[:n] if 2 * n >= len(events) else events[:n].copy()
 

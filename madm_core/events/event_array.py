@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from madm_core.errors import InvalidInputError
+
 EVENT_DTYPE = np.dtype(
     {
         "names": ["x", "y", "t", "p"],
@@ -26,6 +28,22 @@ TRIGGER_DTYPE = np.dtype([("t", "<i8"), ("id", "<u4"), ("p", "<u4")])
 def as_words(records: NDArray[np.void]) -> NDArray[np.int64]:
     """Return a (N, 2) int64 view of a contiguous array of EVENT_DTYPE or TRIGGER_DTYPE."""
     return records.view(np.int64).reshape(-1, 2)
+
+
+def as_events(events: NDArray[np.void]) -> NDArray[np.void]:
+    """Return a structured array with the fields x, y, t, p in the layout of EVENT_DTYPE, as a view if it has it.
+
+    Raises:
+        InvalidInputError: A field is missing.
+    """
+    if events.dtype == EVENT_DTYPE:
+        return np.ascontiguousarray(events)
+    names = events.dtype.names or ()
+    if not {"x", "y", "t", "p"} <= set(names):
+        raise InvalidInputError(
+            "these are not events", reason="fields", got=names or str(events.dtype), expected="the fields x, y, t, p"
+        )
+    return make_events(events["x"], events["y"], events["t"], events["p"])
 
 
 def make_events(

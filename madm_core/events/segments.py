@@ -16,17 +16,17 @@ from madm_core.events.compilation import Scalar, kernel
 
 (
     T_START, DURATION, BINS, SEGMENT, SEGMENT_START, SEGMENT_STOP, REFERENCE, SINCE_FOLD, FOLD_AFTER, IN_WINDOW,
-    OUT_OF_FRAME, OUT_OF_TIME, MASKED, TICK_MASK, WIDTH, HEIGHT, EARLIEST,
-) = range(17)  # fmt: skip
+    OUT_OF_FRAME, OUT_OF_TIME, MASKED, TICK_MASK, WIDTH, HEIGHT, EARLIEST, TURNS,
+) = range(18)  # fmt: skip
 """Indices into the int64 registers of an accumulation.
 
 T_START and DURATION are the window in ticks; SEGMENT_START and SEGMENT_STOP the first tick of the current segment and
 the first beyond; REFERENCE the tick that d counts from; FOLD_AFTER how many events one pixel can take before its 40
 bits could overflow; TICK_MASK is 0 for a single bin, where time does not matter, else -1; EARLIEST the first tick whose
-events are accepted. The others count events.
+events are accepted; TURNS counts how often time went back to an earlier segment. The others count events.
 """
 
-REGISTERS = 17
+REGISTERS = 18
 BLOCK = 64
 """Events handled at once, and pixels that share a flag telling whether they have to be folded."""
 
@@ -68,21 +68,21 @@ def plan_window(
 
 @kernel
 def enter_segment(t: Scalar, registers: NDArray[np.int64]) -> bool:
-    """Make the segment of tick ``t``, not before the window, the current one; False when no bin reaches so far."""
+    """Make the segment of tick ``t`` the current one; False when no bin of the window reaches so far."""
     t_start = registers[0]
     duration = registers[1]
     last = registers[2] - 1
     if registers[13] == 0:
         # One bin, or a window without length: everything at its start goes to bin 0.
         registers[3] = 0
-        registers[4] = -MAX_TICKS if last == 0 else t_start
+        registers[4] = registers[16] if last == 0 else t_start
         registers[5] = MAX_TICKS if last == 0 else t_start + 1
         registers[6] = t_start
         return bool(last == 0 or t == t_start)
-    if t - t_start > 2 * duration:
+    if t - t_start > 2 * duration or t_start - t >= duration:
         return False
     segment = ((t - t_start) * last) // duration
-    if segment > last:
+    if segment > last or segment < -1:
         return False
     registers[3] = segment
     registers[4] = t_start - ((-segment * duration) // last)
@@ -123,11 +123,19 @@ def fold(
         first = block * BLOCK
         stop = min(first + BLOCK, pixels)
         packed = sums[first : first + BLOCK]
-        now = grid[segment, first:stop]
-        if written[segment, block] != VALID:
-            written[segment, block] = VALID
+        now = grid[max(segment, 0), first:stop]
+        if written[max(segment, 0), block] != VALID:
+            written[max(segment, 0), block] = VALID
             now[:] = 0.0
-        if segment + 1 < bins and registers[13] != 0:
+        if segment < 0:
+            # Before the window: only the first bin reaches so far back.
+            for i in range(now.shape[0]):
+                value = packed[i]
+                packed[i] = 0
+                low = (value << 24) >> 24
+                high = np.float32((value - low) >> 40)
+                now[i] += np.float32(low) * slope + high * offset
+        elif segment + 1 < bins and registers[13] != 0:
             later = grid[segment + 1, first:stop]
             if written[segment + 1, block] != VALID:
                 written[segment + 1, block] = VALID
@@ -153,29 +161,6 @@ def fold(
 
 
 @kernel
-def add_out_of_order(
-    t: Scalar,
-    sign: Scalar,
-    pixel: Scalar,
-    registers: NDArray[np.int64],
-    grid: NDArray[np.float32],
-    written: NDArray[np.uint8],
-) -> None:
-    """Add one event of a segment that is folded already straight to the grid."""
-    bins = registers[2]
-    position = ((t - registers[0]) * (bins - 1)) / registers[1]
-    lower = int(np.floor(position))
-    later = position - lower
-    block = pixel >> 6
-    for b, weight in ((lower, 1.0 - later), (lower + 1, later)):
-        if 0 <= b < bins:
-            if written[b, block] != VALID:
-                written[b, block] = VALID
-                grid[b, block * BLOCK : (block + 1) * BLOCK] = 0.0
-            grid[b, pixel] += np.float32(sign * weight)
-
-
-@kernel
 def add_one(
     x: Scalar,
     y: Scalar,
@@ -198,19 +183,15 @@ def add_one(
         if pixel >= grid.shape[1]:
             registers[12] += 1
             return
-    if t >= registers[5]:
+    if t < registers[16]:
+        registers[11] += 1
+        return
+    if t >= registers[5] or t < registers[4]:
+        registers[17] += t < registers[4]
         fold(registers, sums, touched, grid, written)
         if not enter_segment(t, registers):
             registers[11] += 1
             return
-    elif t < registers[4]:
-        early = registers[0] - t
-        if t < registers[16] or (early > 0 and (early >= registers[1] or early * (registers[2] - 1) >= registers[1])):
-            registers[11] += 1
-            return
-        add_out_of_order(t, sign, pixel, registers, grid, written)
-        registers[9] += 1
-        return
     sums[pixel] += sign * (UNIT + ((t - registers[6]) & registers[13]))
     touched[pixel >> 6] = 1
     registers[7] += 1

@@ -9,7 +9,7 @@ from madm_core.errors import InvalidInputError
 from madm_core.events.buffered_windows import BufferedWindows
 from madm_core.events.clock import SensorClock
 from madm_core.events.decoders import ALIASES, EventDecoder
-from madm_core.events.event_array import TRIGGER_DTYPE, as_words
+from madm_core.events.event_array import TRIGGER_DTYPE, as_events, as_words
 from madm_core.events.hot_pixels import HotPixelSearch
 from madm_core.events.load_shedding import LoadShedder
 from madm_core.events.packet import EventPacketFields
@@ -118,16 +118,24 @@ class EventStream:
         return closed
 
     def add_events(
-        self, events: NDArray[np.void], width: int, height: int, stamp_ns: int, header: object
+        self,
+        events: NDArray[np.void],
+        width: int,
+        height: int,
+        stamp_ns: int,
+        header: object,
+        *,
+        tick_ns: int = 1,
     ) -> list[ClosedWindow]:
         """Accumulate decoded events, as from an EventArray or a PointCloud2.
 
         Args:
-            events: EVENT_DTYPE with ``t`` in nanoseconds of the host's clock.
+            events: EVENT_DTYPE with ``t`` on the host's clock, in units of ``tick_ns``.
             width: Sensor width in pixels.
             height: Sensor height in pixels.
             stamp_ns: The message's stamp.
             header: Handed back with the windows, untouched.
+            tick_ns: Nanoseconds of a unit of ``t``; the same for all of a stream.
 
         Returns:
             As :meth:`add`; so the errors.
@@ -136,12 +144,15 @@ class EventStream:
         if not self._in_order(None, stamp_ns):
             return []
         if self._windows is None:
-            self._start("decoded", width, height, 1)
+            self._start("decoded", width, height, tick_ns)
         assert self._windows is not None
         self._windows.release()
         self._headers.newest = header
-        words = as_words(np.ascontiguousarray(events))
-        closed = self._accumulate(words, int(words[0, 0]), header) if len(words) else []
+        events = as_events(events)
+        if np.any(events["t"][1:] < events["t"][:-1]):
+            events = events[np.argsort(events["t"], kind="stable")]
+        words = as_words(events)
+        closed = self._accumulate(words, int(words[0, 0]) * tick_ns, header) if len(words) else []
         self._count(len(words))
         return closed
 
@@ -151,6 +162,13 @@ class EventStream:
             return []
         self._windows.release()
         return self._finish(self._windows.add_boundary(self._clock.tick(stamp_ns)))
+
+    def finish(self) -> list[ClosedWindow]:
+        """Close the open window at the end of a recording; leaves out one without events."""
+        if self._clock is None or self._windows is None or not self._clock.started:
+            return []
+        self._windows.release()
+        return self._finish([span for span in self._windows.finish() if span.events])
 
     def flush_waiting(self, now_ns: int) -> list[ClosedWindow]:
         """Close a window that has been due for ``max_wait_ms`` by the host's clock, with the events it has or none.

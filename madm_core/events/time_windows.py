@@ -79,6 +79,10 @@ class TimeWindows:
         self._move_to(tick)
         return closed
 
+    def finish(self) -> list[WindowSpan]:
+        """Close the open window as it is."""
+        return [] if self._origin is None else self._close(force=True)
+
     def add_boundary(self, tick: int) -> list[WindowSpan]:
         """Do nothing: in mode time windows end by themselves."""
         return []
@@ -126,7 +130,7 @@ class TimeWindows:
         grid = accumulator.finish()
         self._statistics.out_of_frame += accumulator.out_of_frame
         self._statistics.late_events += accumulator.out_of_time
-        if accumulator.events == 0 and not force and end - self._last_close < self._max_wait:
+        if accumulator.events == 0 and not force:
             return []
         self._last_close = end
         return [WindowSpan(grid, self._start, end, accumulator.events)]

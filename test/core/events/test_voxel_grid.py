@@ -1,0 +1,157 @@
+"""Every path of voxel_grid against the definition in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from madm_core.errors import InvalidInputError
+from madm_core.events import voxel_grid
+from madm_core.events.event_array import make_events
+from madm_core.events.voxel_grid import scatter_voxel_grid
+
+# Absolute, and the last digits of float32 where sums are large.
+TOLERANCE = {"atol": 1e-5, "rtol": 1e-6}
+
+
+def columns(events):
+    return tuple(np.ascontiguousarray(events[name]) for name in ("x", "y", "t", "p"))
+
+
+@st.composite
+def event_arrays(draw, in_order=True):
+    count = draw(st.integers(1, 300))
+    duration = draw(st.sampled_from([1, 7, 1000, 50_000, 3_000_000]))
+    first = draw(st.sampled_from([0, -5000, 1_700_000_000_000_000]))
+    t = draw(hnp.arrays(np.int64, count, elements=st.integers(0, duration))) + first
+    x = draw(hnp.arrays(np.uint16, count, elements=st.integers(0, 20)))
+    y = draw(hnp.arrays(np.uint16, count, elements=st.integers(0, 12)))
+    p = draw(hnp.arrays(np.uint8, count, elements=st.integers(0, 1)))
+    return make_events(x, y, np.sort(t) if in_order else t, p)
+
+
+@settings(max_examples=120, deadline=None)
+@given(events=event_arrays(), bins=st.integers(1, 9))
+def test_any_events_in_order(reference_grid, events, bins):
+    grid = voxel_grid(*columns(events), bins=bins, height=11, width=17)
+    assert grid.dtype == torch.float32 and grid.shape == (bins, 11, 17)
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
+
+
+@settings(max_examples=80, deadline=None)
+@given(events=event_arrays(in_order=False), bins=st.integers(1, 9), data=st.data())
+def test_any_order_and_any_bounds(reference_grid, events, bins, data):
+    low, high = int(events["t"].min()), int(events["t"].max())
+    start = data.draw(st.integers(low - 10, high))
+    end = data.draw(st.integers(start + 1, high + 100))
+    grid = voxel_grid(*columns(events), bins=bins, height=11, width=17, t_start=start, t_end=end)
+    expected = reference_grid(events, bins, 11, 17, start, end)
+    np.testing.assert_allclose(grid.numpy(), expected, **TOLERANCE)
+
+
+@settings(max_examples=50, deadline=None)
+@given(events=event_arrays(in_order=False), bins=st.integers(1, 6))
+def test_accelerator_path_on_cpu_tensors(reference_grid, events, bins):
+    low, high = int(events["t"].min()), int(events["t"].max()) + 1
+    tensors = [torch.from_numpy(column.astype(np.int64)) for column in columns(events)]
+    grid = scatter_voxel_grid(*tensors, bins=bins, height=11, width=17, t_start=low, t_end=high)
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17, low, high), **TOLERANCE)
+
+
+@settings(max_examples=50, deadline=None)
+@given(events=event_arrays(), bins=st.integers(1, 6), scale=st.sampled_from([1e-6, 0.37, 1.0]))
+def test_times_in_floating_point(reference_grid, events, bins, scale):
+    x, y, t, p = columns(events)
+    seconds = (t - t[0]) * scale
+    grid = voxel_grid(x, y, seconds, p, bins=bins, height=11, width=17)
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
+
+
+def test_many_events_fold_before_a_pixel_overflows(reference_grid, random_events):
+    events = random_events(600_000, 2, 2, 20_000_000, t_first=10**15)
+    grid = voxel_grid(*columns(events), bins=2, height=2, width=2).numpy()
+    np.testing.assert_allclose(grid, reference_grid(events, 2, 2, 2), **TOLERANCE)
+
+
+@pytest.mark.parametrize("duration", [10**9, 10**13], ids=["a second of nanoseconds", "hours of nanoseconds"])
+def test_windows_too_long_for_integer_sums(reference_grid, random_events, duration):
+    events = random_events(5000, 8, 8, duration, t_first=1_700_000_000_000_000_000)
+    grid = voxel_grid(*columns(events), bins=5, height=8, width=8).numpy()
+    np.testing.assert_allclose(grid, reference_grid(events, 5, 8, 8), **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda x, y, t, p: (x.astype(np.int32), y.astype(np.int64), t.astype(np.uint32), p.astype(bool)),
+        lambda x, y, t, p: (x.astype(np.float32), y.astype(np.float64), t, p.astype(np.int8) * 2 - 1),
+        lambda x, y, t, p: tuple(torch.from_numpy(a.astype(np.int64)) for a in (x, y, t, p)),
+        lambda x, y, t, p: (x[::-1][::-1], y, t.astype(">i8"), p.astype(np.float32)),
+        lambda x, y, t, p: tuple(a.tolist() for a in (x, y, t, p)),
+    ],
+    ids=["integers", "signs", "tensors", "strides and byte order", "lists"],
+)
+def test_types_of_arrays(reference_grid, random_events, convert):
+    events = random_events(500, 10, 12, 9000)
+    grid = voxel_grid(*convert(*columns(events)), bins=4, height=10, width=12)
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, 4, 10, 12), **TOLERANCE)
+
+
+def test_fields_of_an_event_array_need_no_copy(reference_grid, random_events):
+    events = random_events(500, 10, 12, 9000)
+    grid = voxel_grid(events["x"], events["y"], events["t"], events["p"], bins=4, height=10, width=12)
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, 4, 10, 12), **TOLERANCE)
+
+
+def test_same_bits_every_time_and_in_any_order_within_a_segment(random_events):
+    events = random_events(20_000, 20, 30, 1000)
+    first = voxel_grid(*columns(events), bins=2, height=20, width=30, t_start=0, t_end=1000)
+    shuffled = events[np.random.default_rng(1).permutation(len(events))]
+    for again in (events, shuffled):
+        assert torch.equal(first, voxel_grid(*columns(again), bins=2, height=20, width=30, t_start=0, t_end=1000))
+
+
+def test_no_events_and_one_instant():
+    empty = np.empty(0, np.int64)
+    assert not voxel_grid(empty, empty, empty, empty, bins=3, height=4, width=5).any()
+    grid = voxel_grid([1, 1], [2, 2], [7, 7], [1, 1], bins=3, height=4, width=5)
+    assert grid[0, 2, 1] == 2 and grid.sum() == 2
+
+
+def test_events_outside_the_frame_are_dropped():
+    grid = voxel_grid([5, 0, 65535, -1], [0, 4, 0, 0], [0, 1, 2, 3], [1, 1, 1, 1], bins=2, height=4, width=5)
+    assert not grid.any()
+
+
+def test_memory_of_a_living_grid_is_never_reused(random_events):
+    events = columns(random_events(1000, 20, 30, 1000))
+    kept = [voxel_grid(*events, bins=3, height=20, width=30) for _ in range(4)]
+    view = voxel_grid(*events, bins=3, height=20, width=30)[1].numpy()
+    expected = kept[0].clone()
+    for _ in range(6):
+        voxel_grid(*events, bins=3, height=20, width=30).fill_(7.0)
+    assert all(torch.equal(grid, expected) for grid in kept)
+    assert np.array_equal(view, expected[1].numpy())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "reason"),
+    [
+        (([1], [1, 2], [1], [1]), {}, "size"),
+        (([1.5], [1], [1], [1]), {}, "coordinates"),
+        (([1], [1], [np.nan], [1]), {}, "time"),
+        (([1, 1], [1, 1], [9, 3], [1, 1]), {}, "time"),
+        (([1], [1], [1], [1]), {"t_start": 5, "t_end": 4}, "time"),
+        (([1], [1], [1], [1]), {"t_start": 0, "t_end": np.inf}, "time"),
+        (([1], [1], [1], [1]), {"bins": 0}, "size"),
+        (([[1]], [[1]], [[1]], [[1]]), {}, "size"),
+    ],
+)
+def test_errors_say_what_was_expected(arguments, options, reason):
+    with pytest.raises(InvalidInputError, match="expected") as caught:
+        voxel_grid(*arguments, **{"bins": 3, "height": 4, "width": 4, **options})
+    assert caught.value.reason == reason
