@@ -37,7 +37,7 @@ def message_class(type_name: str) -> Any:
         distribution = os.environ.get("ROS_DISTRO", "jazzy")
         raise MissingDependencyError(
             f"{type_name} cannot be published: the Python package {package} is not installed",
-            do=f"run: apt install ros-{distribution}-{package.replace('_', '-')}, or build it in your workspace and source that",
+            do=f"run: apt install ros-{distribution}-{package.replace('_', '-')}, or build and source it",
         ) from error
 
 

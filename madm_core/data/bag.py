@@ -42,14 +42,16 @@ class BagReader:
     """Reads one bag, or several as if they were one, in the order of recording.
 
     Args:
-        path: A bag directory, a single ``.mcap`` or ``.db3`` file, or a sequence of those. Split bags, bags compressed by
-            file or by message (zstd) and mcap files cut short by a crash are read; the latter up to the cut, with a warning.
+        path: A bag directory, a single ``.mcap`` or ``.db3`` file, or a sequence of those. Split bags, bags compressed
+            by file or by message (zstd) and mcap files cut short by a crash are read; the latter up to the cut, with a
+            warning.
 
     Raises:
         DataError: It is no bag, or none that can be read; the message lists what is there instead.
 
-    ``topics`` maps names to :class:`TopicInfo`; ``start_ns`` and ``end_ns`` are the stamps of the first and last message (0
-    in an empty bag); ``warnings`` says what is wrong with a bag that can still be used. Usable as a context manager.
+    ``topics`` maps names to :class:`TopicInfo`; ``start_ns`` and ``end_ns`` are the stamps of the first and last
+    message (0 in an empty bag); ``warnings`` says what is wrong with a bag that can still be used. Usable as a context
+    manager.
     """
 
     def __init__(self, path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:

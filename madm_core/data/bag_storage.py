@@ -6,6 +6,7 @@ Nothing of rosbags' or mcap's own errors leaves this module: whatever is wrong w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -22,8 +23,9 @@ MCAP_MAGIC = b"\x89MCAP0\r\n"
 _DEFINITION_FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
 
 
-class Channel(NamedTuple):
-    """A topic as one storage file knows it."""
+@dataclass(frozen=True)
+class Channel:
+    """A topic as one storage file knows it; ``count`` is its number of messages."""
 
     topic: str
     type: str
@@ -47,7 +49,11 @@ class BagSource(Protocol):
     channels: list[Channel]
     start_ns: int
     end_ns: int
-    warning: str | None
+
+    @property
+    def warning(self) -> str | None:
+        """What is wrong with it although it can be read."""
+        ...
 
     def messages(self, topics: set[str], start_ns: int | None, stop_ns: int | None) -> Iterator[BagMessage]:
         """Messages of these topics with ``start_ns <= stamp < stop_ns``, in the order of their stamps."""
@@ -75,7 +81,7 @@ class RosbagsSource:
         except Exception as error:  # a damaged file makes the parsers fail in many ways
             raise DataError(f"the bag {path} cannot be read", got=str(error) or repr(error)) from error
         self.channels = [
-            Channel(link.topic, link.msgtype, link.msgcount, tuple(link.ext.offered_qos_profiles), link.msgdef)  # type: ignore[union-attr]
+            Channel(link.topic, link.msgtype, link.msgcount, tuple(link.ext.offered_qos_profiles), link.msgdef)
             for link in self._reader.connections
         ]
         empty = self._reader.message_count == 0
@@ -110,8 +116,8 @@ class RosbagsSource:
 class StreamedMcapSource:
     """An mcap file read from its beginning to wherever it ends: for files without a valid end.
 
-    A recorder that was killed leaves such a file. Messages come in the order of the file, which is the order of recording.
-    The constructor reads the whole file once to count what is in it.
+    A recorder that was killed leaves such a file. Messages come in the order of the file, which is the order of
+    recording. The constructor reads the whole file once to count what is in it.
 
     Raises:
         DataError: It is no mcap file, or not even the first message can be read.
@@ -119,7 +125,7 @@ class StreamedMcapSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._cut_at: str | None = None
+        self._cut_at = ""
         counts: dict[tuple[str, str], int] = {}
         found: dict[tuple[str, str], Channel] = {}
         self.start_ns, self.end_ns = 0, 0
@@ -131,9 +137,9 @@ class StreamedMcapSource:
             found[key] = channel
         if not counts:
             raise DataError(f"no message can be read from {path}", got=self._cut_at or "a file without messages")
-        self.channels = [channel._replace(count=counts[key]) for key, channel in found.items()]
-        self.warning = None
-        if self._cut_at is not None:
+        self.channels = [replace(channel, count=counts[key]) for key, channel in found.items()]
+        self.warning: str | None = None
+        if self._cut_at:
             self.warning = (
                 f"{path.name} is cut short ({self._cut_at}): {sum(counts.values())} messages up to "
                 f"{(self.end_ns - self.start_ns) / 1e9:.3f} s after its start are readable; what came later is lost"

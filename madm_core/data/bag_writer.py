@@ -46,8 +46,8 @@ class BagWriter:
     Raises:
         DataError: The directory exists or cannot be written.
 
-    Use it as a context manager: the index is written at its end. After an exception the messages so far stay in the file,
-    without an index.
+    Use it as a context manager: the index is written at its end. After an exception the messages so far stay in the
+    file, without an index.
     """
 
     def __init__(

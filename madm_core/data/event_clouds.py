@@ -1,8 +1,8 @@
 """Events as ``sensor_msgs/PointCloud2``, for systems that have only ROS's common interfaces.
 
 Layout of a point, 12 bytes, little-endian: ``x`` uint16 at 0, ``y`` uint16 at 2, ``t`` uint32 at 4 (nanoseconds since
-the header's stamp, so up to 4.29 s), ``p`` uint8 at 8 (1 brighter, 0 darker). The cloud has one row. The sensor's size is
-not part of the message. :func:`madm_core.messages.event_messages.parse_point_cloud2` reads it back.
+the header's stamp, so up to 4.29 s), ``p`` uint8 at 8 (1 brighter, 0 darker). The cloud has one row. The sensor's size
+is not part of the message. :func:`madm_core.messages.event_messages.parse_point_cloud2` reads it back.
 """
 
 from __future__ import annotations

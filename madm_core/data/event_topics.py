@@ -20,8 +20,8 @@ POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 class EventBatch(NamedTuple):
     """The events of one message.
 
-    ``events`` is ``EVENT_DTYPE`` with ``t`` in nanoseconds of the host's clock; ``size`` the sensor's (height, width), None
-    where the message does not say it.
+    ``events`` is ``EVENT_DTYPE`` with ``t`` in nanoseconds of the host's clock; ``size`` the sensor's (height, width),
+    None where the message does not say it.
     """
 
     events: npt.NDArray[np.void]

@@ -40,7 +40,8 @@ class PlaybackClock:
         self.paused = not self.paused
 
     def seconds_until(self, bag_ns: int) -> float:
-        """Real seconds until the bag time is reached at the rate, negative once it has passed; infinite while paused."""
+        """Real seconds until the bag time is reached at the rate, negative once it has passed; infinite while
+        paused."""
         if self.paused:
             return float("inf")
         return (bag_ns - self.now_ns()) / (self._rate * 1e9)

@@ -59,7 +59,8 @@ _Stamped = TypeVar("_Stamped", _SensorImage, TrueLabels)
 
 
 def in_order(items: Iterator[_Stamped], counts: MatchCounts) -> Iterator[_Stamped]:
-    """Puts nearly ordered items into the order of their stamps; what comes too late or twice is counted and left out."""
+    """Puts nearly ordered items into the order of their stamps; what comes too late or twice is counted and left
+    out."""
     waiting: list[tuple[int, int, _Stamped]] = []
     last: int | None = None
     for number, item in enumerate(items):
@@ -170,8 +171,9 @@ def event_frames(
 ) -> Iterator[Frame]:
     """Voxel grids of the windows that end where labels are: events with ``end - window <= t < end``.
 
-    The window is the model's: a duration, a number of events, or whichever is shorter. Labels before the first or after the
-    last event are counted as unmatched; labels whose window is empty are scored, as the network would be asked there too.
+    The window is the model's: a duration, a number of events, or whichever is shorter. Labels before the first or after
+    the last event are counted as unmatched; labels whose window is empty are scored, as the network would be asked
+    there too.
 
     Raises:
         DataError: The topic is missing or of another type.

@@ -40,7 +40,8 @@ def labels_of_topic(
     start_ns: int | None = None,
     stop_ns: int | None = None,
 ) -> Iterator[TrueLabels]:
-    """Labels of a topic in the order of recording: ids (mono8, 8UC1, mono16, 16UC1) or colours of the palette (rgb8, bgr8).
+    """Labels of a topic in the order of recording: ids (mono8, 8UC1, mono16, 16UC1) or colours of the palette (rgb8,
+    bgr8).
 
     Args:
         bag: The bag.
@@ -106,7 +107,12 @@ def stamp_of_name(name: str) -> int | None:
 
 
 def as_labels(
-    pixels: np.ndarray, label_set: LabelSet, label_map: LabelMap | None = None, *, bgr: bool = False, name: str = "labels"
+    pixels: np.ndarray,
+    label_set: LabelSet,
+    label_map: LabelMap | None = None,
+    *,
+    bgr: bool = False,
+    name: str = "labels",
 ) -> Labels:
     """Class ids of a label picture.
 

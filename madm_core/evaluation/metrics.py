@@ -1,7 +1,7 @@
 """Scores of label images, all from one confusion matrix of the whole data set (never a mean over images).
 
-What counts: pixels whose ground truth is 255 are left out; a prediction of 255 on a pixel with a ground truth (the sensor
-measured nothing there) counts as a miss of that class and as a hit of none.
+What counts: pixels whose ground truth is 255 are left out; a prediction of 255 on a pixel with a ground truth (the
+sensor measured nothing there) counts as a miss of that class and as a hit of none.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def confusion_matrix(predicted: Labels, truth: Labels, classes: int) -> Matrix:
                 expected=f"0 to {classes - 1}, or {IGNORE}",
                 do="map them to the label set's ids",
             )
-    # Torchmetrics knows one ignored id, for the truth; "nothing predicted" becomes a class of its own that never is true.
+    # Torchmetrics knows one ignored id, for the truth; "nothing predicted" becomes a class of its own that never is
+    # true.
     guesses = torch.from_numpy(np.where(predicted == IGNORE, np.uint8(classes), predicted).astype(np.int64))
     facts = torch.from_numpy(truth.astype(np.int64))
     matrix = multiclass_confusion_matrix(guesses, facts, classes + 1, ignore_index=IGNORE, validate_args=False)
@@ -68,8 +69,8 @@ class Scores:
         iou: (K,) intersection over union of each class.
         accuracy: (K,) share of each class' pixels that were found (recall).
         mean_iou: Mean of ``iou`` over the classes present in the ground truth.
-        mean_iou_reference: The MADM authors' variant: sum of the same IoU over the number of classes present in the ground
-            truth *or predicted*, so that a class that is only ever predicted wrongly lowers it.
+        mean_iou_reference: The MADM authors' variant: sum of the same IoU over the number of classes present in the
+            ground truth *or predicted*, so that a class that is only ever predicted wrongly lowers it.
         mean_accuracy: Mean of ``accuracy`` over the classes present in the ground truth.
         frequency_weighted_iou: Mean of ``iou`` weighted by the classes' pixels in the ground truth.
         pixel_accuracy: Share of the pixels with a ground truth that are right.
@@ -139,9 +140,11 @@ def scores(matrix: Matrix) -> Scores:
 def mean_iou_interval(
     matrices: Matrix, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Confidence interval of the mean IoU by the percentile bootstrap over frames (Efron and Tibshirani 1993, chapter 13).
+    """Confidence interval of the mean IoU by the percentile bootstrap over frames (Efron and Tibshirani 1993, chapter
+    13).
 
-    Frames of one drive resemble each other, so the interval says how much the choice of frames matters, not that of streets.
+    Frames of one drive resemble each other, so the interval says how much the choice of frames matters, not that of
+    streets.
 
     Args:
         matrices: (N, K, K + 1) one confusion matrix a frame.

@@ -55,7 +55,7 @@ def street_frames(
     if seed < 0 or count < 0 or start < 0 or frames_per_street < 1 or window_ms <= 0:
         raise ConfigError(
             "these frames cannot be made",
-            got=f"seed {seed}, count {count}, start {start}, frames_per_street {frames_per_street}, window {window_ms} ms",
+            got=f"seed {seed}, count {count}, start {start}, {frames_per_street} frames a street, {window_ms} ms",
             expected="nothing negative, and at least one frame a street",
         )
     camera = Camera(*size, field_of_view)
@@ -66,7 +66,9 @@ def street_frames(
         if world is None or street != current:
             number = int(np.random.SeedSequence([seed, street]).generate_state(1)[0])
             world, current = StreetWorld(number, camera, conditions, supersampling=supersampling), street
-        yield _frame(world, sensors, int((1 + position * SECONDS_BETWEEN_FRAMES) * 1e9), int(window_ms * 1e6), event_steps)
+        yield _frame(
+            world, sensors, int((1 + position * SECONDS_BETWEEN_FRAMES) * 1e9), int(window_ms * 1e6), event_steps
+        )
 
 
 def _frame(world: StreetWorld, sensors: Sequence[str], time_ns: int, window_ns: int, event_steps: int) -> Instant:

@@ -50,8 +50,8 @@ def drive(
 ) -> Iterator[Instant]:
     """Drives on for ever and yields what the sensors deliver.
 
-    The cameras deliver a picture every period; an event camera is fed with ``event_steps`` renderings a period and delivers
-    its events after each, so that the instants between two pictures hold events and labels only.
+    The cameras deliver a picture every period; an event camera is fed with ``event_steps`` renderings a period and
+    delivers its events after each, so that the instants between two pictures hold events and labels only.
 
     Args:
         world: The street.
@@ -65,7 +65,9 @@ def drive(
     """
     check_sensors(sensors)
     if period_ns < 1 or event_steps < 1:
-        raise ConfigError("a drive cannot be recorded", got=f"{period_ns} ns, {event_steps} steps", expected="1 or more")
+        raise ConfigError(
+            "a drive cannot be recorded", got=f"{period_ns} ns, {event_steps} steps", expected="1 or more"
+        )
     steps = event_steps if "event" in sensors else 1
     camera = world.camera
     eye = EventSensor(camera.height, camera.width, seed=world.seed) if "event" in sensors else None

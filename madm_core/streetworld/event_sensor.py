@@ -1,9 +1,9 @@
 """An event camera: brightness changes as a stream of events in time order.
 
-The model is that of ESIM (Rebecq et al., "ESIM: an Open Event Camera Simulator", CoRL 2018): between two rendered frames each
-pixel's log intensity runs linearly, and an event is due wherever it has moved by the contrast threshold since the pixel's
-last one. Thresholds differ from pixel to pixel, a pixel is blind for its refractory time after an event, and noise events
-come at random, as measured in Hu et al., "v2e" (CVPRW 2021).
+The model is that of ESIM (Rebecq et al., "ESIM: an Open Event Camera Simulator", CoRL 2018): between two rendered
+frames each pixel's log intensity runs linearly, and an event is due wherever it has moved by the contrast threshold
+since the pixel's last one. Thresholds differ from pixel to pixel, a pixel is blind for its refractory time after an
+event, and noise events come at random, as measured in Hu et al., "v2e" (CVPRW 2021).
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class EventSensor:
             )
         self._rng = np.random.default_rng([seed, 6])
         thresholds = self._rng.normal(contrast, mismatch, (2, height, width)) if mismatch > 0 else contrast
-        self._thresholds = np.maximum(np.broadcast_to(thresholds, (2, height, width)), 0.25 * contrast).astype(np.float32)
+        self._thresholds = np.maximum(np.broadcast_to(thresholds, (2, height, width)), 0.25 * contrast).astype(
+            np.float32
+        )
         self._shape = (height, width)
         self._refractory_ns = refractory_ns
         self._noise_hz = noise_hz
@@ -81,15 +83,18 @@ class EventSensor:
             time_ns: Its time, later than that of the picture before.
 
         Returns:
-            Events since the picture before (``EVENT_DTYPE``, ``t`` in nanoseconds of the given clock, ascending), none for
-            the first picture.
+            Events since the picture before (``EVENT_DTYPE``, ``t`` in nanoseconds of the given clock, ascending), none
+            for the first picture.
 
         Raises:
             InvalidInputError: The picture has another size, or comes no later than the one before.
         """
         if light.shape[:2] != self._shape:
             raise InvalidInputError(
-                "a picture of another size came to an event camera", reason="size", got=light.shape, expected=self._shape
+                "a picture of another size came to an event camera",
+                reason="size",
+                got=light.shape,
+                expected=self._shape,
             )
         grey = light @ np.array([0.2126, 0.7152, 0.0722], np.float32) if light.ndim == 3 else light
         if self._blur > 0:
@@ -100,7 +105,10 @@ class EventSensor:
             return np.zeros(0, EVENT_DTYPE)
         if time_ns <= self._time_ns:
             raise InvalidInputError(
-                "a picture came to an event camera out of order", reason="time", got=time_ns, expected=f"above {self._time_ns}"
+                "a picture came to an event camera out of order",
+                reason="time",
+                got=time_ns,
+                expected=f"above {self._time_ns}",
             )
         most = np.abs(level - self._reference) / self._thresholds.min(axis=0)
         events = np.zeros(int(np.ceil(most).sum()) + level.size, EVENT_DTYPE)

@@ -15,10 +15,11 @@ from madm_core.streetworld.drive import Instant
 
 
 class FolderWriter:
-    """Writes instants as files named by their stamp: ``rgb/``, ``depth/``, ``thermal/``, ``labels/`` (PNG), ``events/`` (npz).
+    """Writes instants as files named by their stamp: ``rgb/``, ``depth/``, ``thermal/``, ``labels/`` (PNG), ``events/``
+    (npz).
 
-    Depth is 16-bit millimetres with 0 for "not measured", thermal 16-bit counts, labels 8-bit ``madm11`` ids, events the arrays
-    x, y, t (ns), p. ``streetworld.json`` says that this is synthetic, and how it was made.
+    Depth is 16-bit millimetres with 0 for "not measured", thermal 16-bit counts, labels 8-bit ``madm11`` ids, events
+    the arrays x, y, t (ns), p. ``streetworld.json`` says that this is synthetic, and how it was made.
 
     Args:
         path: Folder to create; it must be new or empty.
@@ -48,8 +49,8 @@ class FolderWriter:
             self._picture("thermal", stamp_ns, instant.thermal)
         if instant.events is not None:
             (self.path / "events").mkdir(exist_ok=True)
-            arrays = {name: instant.events[name] for name in "xytp"}
-            np.savez_compressed(self.path / "events" / f"{stamp_ns}.npz", **arrays)
+            x, y, t, p = (instant.events[name] for name in "xytp")
+            np.savez_compressed(self.path / "events" / f"{stamp_ns}.npz", x=x, y=y, t=t, p=p)
         self._picture("labels", stamp_ns, instant.labels)
         self.count += 1
 

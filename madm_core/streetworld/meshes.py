@@ -1,10 +1,14 @@
-"""Triangle meshes of the things in a street. Metres; x forward, y left, z up; objects stand on z = 0 around the origin."""
+"""Triangle meshes of the things in a street.
+
+Metres; x forward, y left, z up; objects stand on z = 0 around the origin.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +16,8 @@ import trimesh
 
 from madm_core.streetworld.materials import Material
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
+"""Floating point arrays; what is kept or returned is float32."""
 Triple = tuple[float, float, float]
 
 
@@ -61,7 +66,7 @@ def _mesh(vertices: npt.ArrayLike, faces: npt.ArrayLike, material: Material) -> 
     return Mesh(np.asarray(vertices, np.float32), triangles, np.full(len(triangles), material, np.uint8))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _unit(shape: str, detail: int) -> tuple[Floats, npt.NDArray[np.int32]]:
     if shape == "box":
         solid = trimesh.creation.box()
@@ -84,7 +89,9 @@ def ball(radii: Triple, center: Triple, material: Material, detail: int = 1) -> 
     return _mesh(vertices * np.array(radii, np.float32) + np.array(center, np.float32), faces, material)
 
 
-def cylinder(radius: float, length: float, center: Triple, material: Material, axis: str = "z", sections: int = 8) -> Mesh:
+def cylinder(
+    radius: float, length: float, center: Triple, material: Material, axis: str = "z", sections: int = 8
+) -> Mesh:
     """A cylinder along one of the axes."""
     vertices, faces = _unit("cylinder", sections)
     scaled = vertices * np.array([radius, radius, length], np.float32)
@@ -110,7 +117,9 @@ def gable_roof(width: float, depth: float, eaves: float, rise: float, center_y: 
     return _mesh(vertices, faces, Material.ROOF)
 
 
-def lumpy_ball(rng: np.random.Generator, radii: Triple, center: Triple, roughness: float = 0.2, detail: int = 1) -> Mesh:
+def lumpy_ball(
+    rng: np.random.Generator, radii: Triple, center: Triple, roughness: float = 0.2, detail: int = 1
+) -> Mesh:
     """An ellipsoid with an uneven surface: foliage."""
     vertices, faces = _unit("ball", detail)
     bumps = 1.0 + roughness * rng.uniform(-1, 1, (len(vertices), 1)).astype(np.float32)
@@ -123,9 +132,8 @@ def tree(rng: np.random.Generator, height: float) -> Mesh:
     if rng.random() < 0.3:
         parts = [cylinder(trunk, height * 0.3, (0, 0, height * 0.15), Material.BARK)]
         for level in range(4):
-            radius = height * (0.26 - 0.05 * level)
-            at = height * (0.3 + 0.2 * level)
-            parts.append(lumpy_ball(rng, (radius, radius, height * 0.16), (0, 0, at), 0.25))
+            radius, up = height * (0.26 - 0.05 * level), height * (0.3 + 0.2 * level)
+            parts.append(lumpy_ball(rng, (radius, radius, height * 0.16), (0, 0, up), 0.25))
         return join(parts)
     crown = height * rng.uniform(0.55, 0.68)
     parts = [cylinder(trunk, height * 0.6, (0, 0, height * 0.3), Material.BARK)]

@@ -19,6 +19,7 @@ IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 FRAME_ID = "street_camera_optical_frame"
 LABELS_TOPIC = "labels"
 EVENTS_TOPIC = "events"
+EventsAs = Literal["point_cloud2", "event_packet"]
 _PICTURES = (("rgb", "rgb8"), ("depth", "32FC1"), ("thermal", "mono16"))
 
 
@@ -40,14 +41,12 @@ class StreetMessages:
         start_ns: Host time of the drive's start, nanoseconds since the epoch.
         events_as: ``sensor_msgs/PointCloud2`` or ``event_camera_msgs/EventPacket`` in its ``mono`` encoding.
 
-    Pictures, ``camera_info`` and labels of an instant have equal stamps. A message of events holds those between the instant
-    before and this one and is stamped with the instant before (its stamp is never later than its first event), at which there
-    are labels as well: with an event camera labels come for every instant, more often than pictures.
+    Pictures, ``camera_info`` and labels of an instant have equal stamps. A message of events holds those between the
+    instant before and this one and is stamped with the instant before (its stamp is never later than its first event),
+    at which there are labels as well: with an event camera labels come for every instant, more often than pictures.
     """
 
-    def __init__(
-        self, camera: Camera, start_ns: int, events_as: Literal["point_cloud2", "event_packet"] = "point_cloud2"
-    ) -> None:
+    def __init__(self, camera: Camera, start_ns: int, events_as: EventsAs = "point_cloud2") -> None:
         self._camera = camera
         self._start_ns = start_ns
         self._as_packets = events_as == "event_packet"

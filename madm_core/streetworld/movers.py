@@ -62,9 +62,7 @@ def _prism(profile: _Profile, size: tuple[float, float, float], narrowing: float
     for i in range(1, count - 1):
         faces += [(0, i, i + 1), (count, count + i + 1, count + i)]
         materials += [Material.CAR_GLASS if glazed else Material.PAINT] * 2
-    return Mesh(
-        np.concatenate(rings).astype(np.float32), np.array(faces, np.int32), np.array(materials, np.uint8)
-    )
+    return Mesh(np.concatenate(rings).astype(np.float32), np.array(faces, np.int32), np.array(materials, np.uint8))
 
 
 def vehicle(kind: str) -> Mesh:
@@ -77,15 +75,17 @@ def vehicle(kind: str) -> Mesh:
         # A flat windscreen and side windows on an otherwise closed cabin.
         front = 0.405 if kind == "van" else 0.495
         parts.append(box((0.12, width * 0.86, height * 0.24), (front * length, 0, height * 0.64), Material.CAR_GLASS))
-        parts.append(box((length * 0.1, width * 1.0, height * 0.18), (0.3 * length, 0, height * 0.64), Material.CAR_GLASS))
+        parts.append(
+            box((length * 0.1, width * 1.0, height * 0.18), (0.3 * length, 0, height * 0.64), Material.CAR_GLASS)
+        )
     else:
         # Pillars divide the side windows.
         for x in (0.05, -0.18):
             parts.append(box((0.08, width * 0.92, height * 0.34), (x * length, 0, height * 0.8), Material.PAINT))
     radius = 0.33 if not boxy else 0.42
     for x in (0.31, -0.3):
-        for y in (-1, 1):
-            at = (x * length, y * (width / 2 - 0.08), radius)
+        for side in (-1, 1):
+            at = (x * length, side * (width / 2 - 0.08), radius)
             parts.append(cylinder(radius, 0.22, at, Material.TYRE, axis="y", sections=12))
     lamp = 0.36 if boxy else 0.5
     for y in (-0.36, 0.36):
@@ -109,7 +109,9 @@ def person(height: float, phase: float, stride: float = 0.55) -> Mesh:
         ball((0.062 * height, 0.055 * height, 0.075 * height), (0.01 * height, 0, 0.925 * height), Material.SKIN),
     ]
     for side, angle in ((-1, swing), (1, -swing)):
-        parts.append(_limb((0, side * 0.055 * height, 0.5 * height), angle, 0.5 * height, 0.05 * height, Material.CLOTH))
+        parts.append(
+            _limb((0, side * 0.055 * height, 0.5 * height), angle, 0.5 * height, 0.05 * height, Material.CLOTH)
+        )
         shoulder = (0, side * 0.135 * height, 0.8 * height)
         parts.append(_limb(shoulder, -0.8 * angle, 0.26 * height, 0.036 * height, Material.CLOTH))
         hand_x, hand_z = np.sin(-0.8 * angle) * 0.33 * height, 0.8 * height - np.cos(0.8 * angle) * 0.33 * height

@@ -29,7 +29,8 @@ def value_noise(u: Floats, v: Floats, seed: int | npt.NDArray[np.int64] = 0) -> 
 
 
 def faded(noise: Floats, period: float, footprint: Floats) -> Floats:
-    """Noise around 0 (from -1 to 1) that fades out where a pixel covers more than half a period: no flicker far away."""
+    """Noise around 0 (from -1 to 1) that fades out where a pixel covers more than half a period: no flicker far
+    away."""
     keep = np.clip(1.5 - 2.0 * footprint / period, 0.0, 1.0)
     result: Floats = ((2.0 * noise - 1.0) * keep).astype(np.float32)
     return result
@@ -41,8 +42,8 @@ def stripes(u: Floats, period: float | Floats, width: float | Floats, footprint:
     Args:
         u: (N,) coordinate across the stripes.
         period, width: Of the stripes, in units of ``u``.
-        footprint: (N,) extent of a pixel, in units of ``u``: edges are softened over it, and where it exceeds the period the
-            stripes blend into their mean.
+        footprint: (N,) extent of a pixel, in units of ``u``: edges are softened over it, and where it exceeds the
+            period the stripes blend into their mean.
     """
     distance = np.abs((u + period / 2) % period - period / 2)
     extent = np.maximum(footprint, 1e-4)

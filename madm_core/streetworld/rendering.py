@@ -162,9 +162,7 @@ def _sun_reaching(still: Geometry, moving: Geometry, conditions: Conditions, pla
     return cosine.astype(np.float32)
 
 
-def _light(
-    conditions: Conditions, lamps: Floats, pose: Pose, place: Floats, normal: Floats, sun: Floats
-) -> Floats:
+def _light(conditions: Conditions, lamps: Floats, pose: Pose, place: Floats, normal: Floats, sun: Floats) -> Floats:
     """(N, 3) irradiance: sky, sun, street lamps and the car's own head lights."""
     ambient = np.array(conditions.sky_radiance, np.float32)
     light = ambient * (0.75 + 0.35 * normal[:, 2:3]) + sun[:, None] * np.float32(conditions.sun_radiance) * np.array(

@@ -56,9 +56,9 @@ class RgbSensor:
 class DepthSensor:
     """A stereo depth camera.
 
-    The error of a triangulated distance grows with its square, sigma = z^2 * sigma_d / (f * b) (e.g. Keselman et al., "Intel
-    RealSense stereoscopic depth cameras", CVPRW 2017); the holes are where stereo fails: beside near edges, on glass and at
-    grazing angles.
+    The error of a triangulated distance grows with its square, sigma = z^2 * sigma_d / (f * b) (e.g. Keselman et al.,
+    "Intel RealSense stereoscopic depth cameras", CVPRW 2017); the holes are where stereo fails: beside near edges, on
+    glass and at grazing angles.
 
     Args:
         min_m, max_m: Range; beyond it nothing is measured.
@@ -103,9 +103,10 @@ class DepthSensor:
 class ThermalSensor:
     """An uncooled long-wave infrared camera with raw 14-bit counts.
 
-    A surface sends out emissivity * sigma T^4 and mirrors the sky for the rest; counts are linear in that power (Vollmer and
-    Moellmann, "Infrared Thermal Imaging", 2nd ed., chapter 1). Noise is that of a 50 mK microbolometer with the streaks of
-    its columns; the counts drift as its housing warms until a shutter correction, every ``shutter_s`` seconds.
+    A surface sends out emissivity * sigma T^4 and mirrors the sky for the rest; counts are linear in that power
+    (Vollmer and Moellmann, "Infrared Thermal Imaging", 2nd ed., chapter 1). Noise is that of a 50 mK microbolometer
+    with the streaks of its columns; the counts drift as its housing warms until a shutter correction, every
+    ``shutter_s`` seconds.
 
     Args:
         netd_k: Noise-equivalent temperature difference.
@@ -142,7 +143,9 @@ class ThermalSensor:
         apparent: Floats = (power**0.25).astype(np.float32)
         return apparent
 
-    def capture(self, rendering: Rendering, rng: np.random.Generator, time: float = 0.0, serial: int = 0) -> npt.NDArray[np.uint16]:
+    def capture(
+        self, rendering: Rendering, rng: np.random.Generator, time: float = 0.0, serial: int = 0
+    ) -> npt.NDArray[np.uint16]:
         """(H, W) uint16 counts of 0..16383.
 
         Args:

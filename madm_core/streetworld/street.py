@@ -10,6 +10,7 @@ import numpy as np
 from madm_core.streetworld.geometry import Color, Geometry, Thing
 from madm_core.streetworld.materials import Material
 from madm_core.streetworld.meshes import (
+    Mesh,
     box,
     gable_roof,
     hedge,
@@ -52,14 +53,13 @@ def pick_color(rng: np.random.Generator, colors: tuple[Color, ...], spread: floa
 def vehicle_thing(rng: np.random.Generator, kind: str, x: float, y: float, heading: float, running: bool) -> Thing:
     """A vehicle on the road; a running one is warm, a parked one sometimes still is."""
     warmth = 30.0 if running else float(rng.choice([0.0, 0.0, 12.0]))
-    return Thing(
-        _vehicle_mesh(kind), x, y, 0.0, heading, pick_color(rng, _PAINTS), pattern=(VEHICLE_SIZES[kind][0], 0, 0, float(running)),
-        warmth=warmth,
-    )  # fmt: skip
+    pattern = (VEHICLE_SIZES[kind][0], 0.0, 0.0, float(running))
+    color = pick_color(rng, _PAINTS)
+    return Thing(_vehicle_mesh(kind), x, y, 0.0, heading, color, pattern=pattern, warmth=warmth)
 
 
 @functools.cache
-def _vehicle_mesh(kind: str):  # type: ignore[no-untyped-def]
+def _vehicle_mesh(kind: str) -> Mesh:
     return vehicle(kind)
 
 
@@ -125,7 +125,9 @@ class StreetPlan:
         middle, length = (first + end) / 2, end - first
         for side in (-1, 1):
             center = (middle, side * (road + walk) / 2, KERB / 2 - 0.005)
-            things.append(Thing(box((length, self.sidewalk, KERB - 0.01), center, Material.CURB), color=(0.38, 0.37, 0.36)))
+            things.append(
+                Thing(box((length, self.sidewalk, KERB - 0.01), center, Material.CURB), color=(0.38, 0.37, 0.36))
+            )
             paving = rectangle((first, end), (side * (road + 0.2), side * walk), KERB, Material.PAVING)
             things.append(Thing(paving, color=(0.34, 0.33, 0.32)))
             grass = rectangle((first, end), (side * walk, side * _FAR * 2), GRASS_LEVEL, Material.GRASS)
@@ -162,11 +164,21 @@ class StreetPlan:
         front = side * setback
         # Relief: a cornice at the top, a plinth, and on some houses balconies.
         for z, out, thick in ((height - 0.2, 0.45, 0.4), (0.3, 0.12, 0.6), (storey, 0.2, 0.25)):
-            body.append(box((width, out, thick), (width / 2, front - side * out / 2, z), Material.ROOF if z > storey else Material.FACADE))
+            body.append(
+                box(
+                    (width, out, thick),
+                    (width / 2, front - side * out / 2, z),
+                    Material.ROOF if z > storey else Material.FACADE,
+                )
+            )
         if rng.random() < 0.35:
             for floor in range(1, round(height / storey)):
                 for u in np.arange(bay, width - bay, 2 * bay):
-                    body.append(box((bay * 0.9, 1.0, 0.9), (float(u), front - side * 0.5, floor * storey + 0.3), Material.FACADE))
+                    body.append(
+                        box(
+                            (bay * 0.9, 1.0, 0.9), (float(u), front - side * 0.5, floor * storey + 0.3), Material.FACADE
+                        )
+                    )
         if rng.random() < 0.4:
             body.append(gable_roof(width, depth, height, float(rng.uniform(2, 4)), middle))
         return [Thing(join(body), x, edge, 0.0, 0.0, color, (0.75, 0.74, 0.7), pattern, float(rng.uniform(0, 2.5)))]
@@ -182,7 +194,10 @@ class StreetPlan:
             gable_roof(inner, depth, height, float(rng.uniform(2.5, 4.0)), middle),
         ]
         house = Thing(join(body), x + 1.5, edge, 0.0, 0.0, pick_color(rng, _FACADES), (0.75, 0.74, 0.7), pattern, 1.0)
-        return [house, self._tree(rng, x + width * rng.random(), edge + side * rng.uniform(1.5, 3.0), rng.uniform(4, 7))]
+        return [
+            house,
+            self._tree(rng, x + width * rng.random(), edge + side * rng.uniform(1.5, 3.0), rng.uniform(4, 7)),
+        ]
 
     def _park(self, rng: np.random.Generator, x: float, edge: float, side: int, width: float) -> list[Thing]:
         count = max(int(width / 3.5), 2)
@@ -210,9 +225,7 @@ class StreetPlan:
             return [Thing(join(body), x, y, 0.0, 0.0, color, pattern=(0.4, 0.2, float(rng.integers(1, 99)), 0.0))]
         return [Thing(hedge(rng, width, float(rng.uniform(1.0, 1.7))), x, y + side * 0.3, 0.0, 0.0, (0.08, 0.15, 0.04))]
 
-    def _furniture(
-        self, rng: np.random.Generator, side: int, begin: float, end: float, crossing: bool
-    ) -> list[Thing]:
+    def _furniture(self, rng: np.random.Generator, side: int, begin: float, end: float, crossing: bool) -> list[Thing]:
         curb = side * (self.half_road + 0.45)
         metal = pick_color(rng, ((0.3, 0.31, 0.3), (0.12, 0.14, 0.13), (0.45, 0.45, 0.44)))
         things = []
@@ -253,4 +266,6 @@ class StreetPlan:
     @staticmethod
     def _tree(rng: np.random.Generator, x: float, y: float, height: float, z: float = GRASS_LEVEL) -> Thing:
         green = pick_color(rng, ((0.09, 0.17, 0.04), (0.13, 0.2, 0.05), (0.06, 0.13, 0.05), (0.2, 0.17, 0.04)))
-        return Thing(tree(rng, float(height)), float(x), float(y), z, float(rng.uniform(0, 6)), green, (0.12, 0.08, 0.05))
+        return Thing(
+            tree(rng, float(height)), float(x), float(y), z, float(rng.uniform(0, 6)), green, (0.12, 0.08, 0.05)
+        )

@@ -58,7 +58,9 @@ def _asphalt(points: Points, at: Index) -> None:
     x, y = points.local[at, 0], points.local[at, 1]
     fine = points.footprint[at]
     road, begin, crossing, lane = points.table.pattern[points.thing[at]].T
-    grain = 0.18 * faded(value_noise(x * 9, y * 9), 0.11, fine) + 0.14 * faded(value_noise(x * 0.7, y * 1.6, 5), 1.4, fine)
+    grain = 0.18 * faded(value_noise(x * 9, y * 9), 0.11, fine) + 0.14 * faded(
+        value_noise(x * 0.7, y * 1.6, 5), 1.4, fine
+    )
     tracks = 0.1 * np.exp(-(((np.abs(np.abs(y) - lane) - 0.75) / 0.25) ** 2))
     points.albedo[at] *= (1 + grain - tracks)[:, None]
     open_road = (np.abs(y) < road) & ((crossing == 0) | (x > begin + SIDE_ROAD + 6.0))
@@ -117,9 +119,12 @@ def _facade(points: Points, at: Index) -> None:
 
 def _roof(points: Points, at: Index) -> None:
     x, y = points.local[at, 0], points.local[at, 1]
-    points.albedo[at] = np.array([0.21, 0.09, 0.06], np.float32) * (
-        1 - 0.35 * stripes(x, 0.35, 0.1, points.footprint[at]) - 0.2 * stripes(y, 0.4, 0.1, points.footprint[at])
-    )[:, None]
+    points.albedo[at] = (
+        np.array([0.21, 0.09, 0.06], np.float32)
+        * (1 - 0.35 * stripes(x, 0.35, 0.1, points.footprint[at]) - 0.2 * stripes(y, 0.4, 0.1, points.footprint[at]))[
+            :, None
+        ]
+    )
 
 
 def _masonry(points: Points, at: Index) -> None:
@@ -157,9 +162,7 @@ def _sign(points: Points, at: Index) -> None:
     facing = points.table.pattern[thing, 0]
     front = local[:, 0] * facing > 0.1
     symbol = front & (stripes(local[:, 1], 0.5, 0.16, points.footprint[at]) > 0.5)
-    points.albedo[at] = np.where(
-        front[:, None], points.table.accent[thing], np.array([0.28, 0.28, 0.29], np.float32)
-    )
+    points.albedo[at] = np.where(front[:, None], points.table.accent[thing], np.array([0.28, 0.28, 0.29], np.float32))
     points.albedo[at[symbol]] = 0.8
     # Retroreflecting plates look bright at night in one's own head lights.
     points.glow[at[front]] = 0.25 * points.albedo[at[front]]
@@ -171,7 +174,9 @@ def _traffic_light(points: Points, at: Index) -> None:
     points.albedo[at] = 0.03
     head = np.where(local[:, 2] > 4.0, 4.9, 3.0)
     height = local[:, 2] - head
-    for index, (level, color) in enumerate(((0.38, (1.0, 0.05, 0.03)), (0.0, (1.0, 0.6, 0.05)), (-0.38, (0.05, 0.9, 0.3)))):
+    for index, (level, color) in enumerate(
+        ((0.38, (1.0, 0.05, 0.03)), (0.0, (1.0, 0.6, 0.05)), (-0.38, (0.05, 0.9, 0.3)))
+    ):
         lamp = (normal[:, 0] < -0.5) & (np.abs(height - level) < 0.15)
         points.albedo[at[lamp]] = 0.1 * np.array(color, np.float32)
         points.glow[at[lamp & (state == index)]] = 2.5 * np.array(color, np.float32)
@@ -180,20 +185,27 @@ def _traffic_light(points: Points, at: Index) -> None:
 def _leaves(points: Points, at: Index) -> None:
     local, fine = points.local[at], points.footprint[at]
     number = points.thing[at].astype(np.int64) % 7
-    clumps = faded(value_noise(local[:, 0] * 2.2 + local[:, 2], local[:, 1] * 2.2 + local[:, 2] * 1.7, number), 0.4, fine)
+    clumps = faded(
+        value_noise(local[:, 0] * 2.2 + local[:, 2], local[:, 1] * 2.2 + local[:, 2] * 1.7, number), 0.4, fine
+    )
     leaves = faded(value_noise(local[:, 0] * 9 + local[:, 2] * 5, local[:, 1] * 9 + local[:, 2] * 7, 2), 0.11, fine)
     points.albedo[at] *= (1 + 0.45 * clumps + 0.35 * leaves)[:, None]
 
 
 def _bark(points: Points, at: Index) -> None:
-    points.albedo[at] = points.table.accent[points.thing[at]] * (
-        1 + 0.4 * faded(value_noise(points.local[at, 0] * 20, points.local[at, 2] * 3), 0.3, points.footprint[at])
-    )[:, None]
+    points.albedo[at] = (
+        points.table.accent[points.thing[at]]
+        * (1 + 0.4 * faded(value_noise(points.local[at, 0] * 20, points.local[at, 2] * 3), 0.3, points.footprint[at]))[
+            :, None
+        ]
+    )
 
 
 def _grass(points: Points, at: Index) -> None:
     x, y, fine = points.local[at, 0], points.local[at, 1], points.footprint[at]
-    patches = 0.3 * faded(value_noise(x * 0.5, y * 0.5, 6), 2.0, fine) + 0.35 * faded(value_noise(x * 7, y * 7, 7), 0.14, fine)
+    patches = 0.3 * faded(value_noise(x * 0.5, y * 0.5, 6), 2.0, fine) + 0.35 * faded(
+        value_noise(x * 7, y * 7, 7), 0.14, fine
+    )
     points.albedo[at] *= (1 + patches)[:, None]
 
 

@@ -42,9 +42,7 @@ class StreetWorld:
     Any time may be asked for in any order: nothing is simulated step by step.
     """
 
-    def __init__(
-        self, seed: int, camera: Camera, conditions: str | None = "day", *, supersampling: int = 1
-    ) -> None:
+    def __init__(self, seed: int, camera: Camera, conditions: str | None = "day", *, supersampling: int = 1) -> None:
         self.seed = seed
         self.camera = camera
         self._supersampling = supersampling

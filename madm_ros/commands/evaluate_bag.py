@@ -36,10 +36,10 @@ def parser() -> argparse.ArgumentParser:
     options = command_parser(
         "evaluate_bag",
         "Scores a model on a bag with ground truth. Writes metrics.json and prints a table.\n"
-        "Pixels without ground truth (255) do not count; a prediction of 255 (no measurement) on a pixel with ground truth\n"
-        "counts as a miss. mIoU is the mean over the classes present in the ground truth of the whole bag.",
+        "Pixels without ground truth (255) do not count; a prediction of 255 (no measurement) on a pixel with ground\n"
+        "truth counts as a miss. mIoU is the mean over the classes present in the ground truth of the whole bag.",
         [
-            "evaluate_bag --model models/depth --bag drive_1 --topic /depth/image --label-topic /labels --output report",
+            "evaluate_bag --model models/depth --bag drive_1 --topic /depth/image --label-topic /labels --output out",
             "evaluate_bag --model models/event --bag drive_1 --topic /events --label-dir labels/ --protocol both",
         ],
     )
@@ -50,10 +50,16 @@ def parser() -> argparse.ArgumentParser:
     truth.add_argument("--label-topic", help="topic with ids (mono8, mono16) or the palette's colours (rgb8)")
     truth.add_argument("--label-dir", help="PNG files named <stamp in nanoseconds>.png or <sec>_<nanosec>.png")
     options.add_argument("--label-map", metavar="YAML", help="renames the labels' ids: lines `old: new`, others stay")
-    options.add_argument("--output", default="evaluation", metavar="DIR", help="where metrics.json goes (default evaluation)")
+    options.add_argument(
+        "--output", default="evaluation", metavar="DIR", help="where metrics.json goes (default evaluation)"
+    )
     options.add_argument("--protocol", choices=["paper", "native", "both"], default="native", help="default native")
     options.add_argument(
-        "--tolerance", type=float, default=0.0, metavar="S", help="largest difference of the stamps (default 0: equal stamps)"
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="largest difference of the stamps (default 0: equal stamps)",
     )
     options.add_argument("--start", type=float, default=0.0, metavar="S", help="begin S seconds after the bag's start")
     options.add_argument("--duration", type=float, metavar="S", help="use S seconds of the bag")
@@ -158,9 +164,9 @@ def _label_map(path: str | None) -> LabelMap | None:
     if path is None:
         return None
     pairs = read_yaml_mapping(path)
-    if not all(isinstance(key, int) and isinstance(value, int) for key, value in pairs.items()):
+    if not all(isinstance(class_id, int) for pair in pairs.items() for class_id in pair):
         raise ConfigError(f"{path} is no label map", got=pairs, expected="lines `old: new` with ids of 0 to 255")
-    return LabelMap.from_pairs({int(old): new for old, new in pairs.items()}, "keep")
+    return LabelMap.from_pairs({int(old): int(new) for old, new in pairs.items()}, "keep")
 
 
 def _percent(value: float | None) -> str:
@@ -183,14 +189,18 @@ def _print_table(report: dict[str, Any]) -> None:
         low, high = result["mean_iou_interval_95"] or (None, None)
         print(f"  mIoU % {_percent(result['mean_iou'])} (95 % over frames:{_percent(low)} to{_percent(high)}); "
               f"reference's variant {_percent(result['mean_iou_reference'])}")  # fmt: skip
-        print(f"  pixel accuracy {_percent(result['pixel_accuracy'])}, mean accuracy {_percent(result['mean_accuracy'])}, "
+        print(f"  pixel accuracy {_percent(result['pixel_accuracy'])}, "
+              f"mean accuracy {_percent(result['mean_accuracy'])}, "
               f"frequency-weighted IoU {_percent(result['frequency_weighted_iou'])}")  # fmt: skip
-        if result["predicted_share"] is not None and result["predicted_share"] < 1:
-            print(f"  {_percent(1 - result['predicted_share'])} % of the pixels have no measurement and count as misses; "
+        share = result["predicted_share"]
+        if share is not None and share < 1:
+            print(f"  {_percent(1 - share)} % of the pixels have no measurement and count as misses; "
                   f"without them mIoU would be {_percent(result['mean_iou_where_predicted'])}")  # fmt: skip
     if report["latency_ms"]:
         latency = report["latency_ms"]
-        print(f"\nencode + segment: median {latency['median']:.1f} ms, p90 {latency['p90']:.1f}, p99 {latency['p99']:.1f}")
+        print(
+            f"\nencode + segment: median {latency['median']:.1f} ms, p90 {latency['p90']:.1f}, p99 {latency['p99']:.1f}"
+        )
 
 
 if __name__ == "__main__":

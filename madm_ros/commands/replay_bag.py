@@ -12,7 +12,7 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
+from rclpy.utilities import remove_ros_args, try_shutdown
 from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
@@ -65,8 +65,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--events-as",
         choices=["recorded", "point_cloud2"],
-        help="how event messages are published (default: as recorded, or as sensor_msgs/PointCloud2 with the fields x, y, "
-        "t, p when their message package is not installed)",
+        help="how event messages are published (default: as recorded, or as sensor_msgs/PointCloud2 with the fields x, "
+        "y, t, p when their message package is not installed)",
     )
     options.add_argument(
         "--reliability",
@@ -108,7 +108,7 @@ def _replay(chosen: argparse.Namespace, words: list[str]) -> int:
             return _Player(node, bag, published_as, converters, chosen).play(start_ns, stop_ns)
         finally:
             node.destroy_node()
-            rclpy.try_shutdown()
+            try_shutdown()
 
 
 def _check(chosen: argparse.Namespace) -> None:

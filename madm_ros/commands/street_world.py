@@ -20,7 +20,7 @@ from madm_core.streetworld.camera import Camera
 from madm_core.streetworld.conditions import CONDITIONS
 from madm_core.streetworld.drive import SENSORS, Instant, drive
 from madm_core.streetworld.folder import FolderWriter
-from madm_core.streetworld.messages import StreetMessages
+from madm_core.streetworld.messages import EventsAs, StreetMessages
 from madm_core.streetworld.world import StreetWorld
 
 logger = logging.getLogger("street_world")
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     options = command_parser(
         "street_world",
         "A synthetic, moving street camera with exact labels (class ids of the label set madm11).\n"
-        "Topics: /street/{rgb,depth,thermal}/{image_raw,camera_info}, /street/events, /street/labels, with equal stamps.",
+        "Topics (equal stamps): /street/{rgb,depth,thermal}/{image_raw,camera_info}, /street/events, /street/labels",
         [
             "street_world --seed 3 --rate 10                           # everything, live",
             "street_world --modality depth --size 128x256 --conditions night",
@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
         help="sensors (default all); infrared is another name of thermal",
     )  # fmt: skip
     options.add_argument("--conditions", choices=[*CONDITIONS, "any"], default="day", help="default day")
-    options.add_argument("--duration", type=float, metavar="S", help="stop after S seconds (default: until interrupted)")
+    options.add_argument(
+        "--duration", type=float, metavar="S", help="stop after S seconds (default: until interrupted)"
+    )
     options.add_argument("--field-of-view", type=float, default=75.0, metavar="DEG", help="horizontal (default 75)")
     options.add_argument("--event-steps", type=int, default=4, help="renderings a picture for events (default 4)")
     options.add_argument(
@@ -97,7 +99,7 @@ def _run(chosen: argparse.Namespace, words: list[str]) -> int:
         instants = islice(instants, pictures * (chosen.event_steps if "event" in sensors else 1))
     # Without a choice: what this machine's ROS knows. A bag is read by others, and real cameras record packets.
     has_packets = bool(writing) or importlib.util.find_spec("event_camera_msgs") is not None
-    events_as = chosen.events_as or ("event_packet" if has_packets else "point_cloud2")
+    events_as: EventsAs = chosen.events_as or ("event_packet" if has_packets else "point_cloud2")
     start_ns = _BAG_START_NS if writing else time.time_ns()
     messages = StreetMessages(camera, start_ns, events_as)
     if chosen.write_bag:
@@ -110,7 +112,9 @@ def _run(chosen: argparse.Namespace, words: list[str]) -> int:
 def _size(text: str) -> tuple[int, int]:
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise InvalidInputError("--size cannot be used", reason="option", got=text, expected="HEIGHTxWIDTH, e.g. 128x256")
+        raise InvalidInputError(
+            "--size cannot be used", reason="option", got=text, expected="HEIGHTxWIDTH, e.g. 128x256"
+        )
     return int(height), int(width)
 
 
@@ -149,6 +153,7 @@ def _publish(
     import rclpy
     from rclpy.qos import QoSProfile
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import try_shutdown
 
     from madm_ros.bag_publishers import message_class
 
@@ -180,7 +185,7 @@ def _publish(
                 publishers[message.topic].publish(message.data)
     finally:
         node.destroy_node()
-        rclpy.try_shutdown()
+        try_shutdown()
     return 0
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_latched_topics_stay_latched_and_the_clock_follows_the_bag(node, bag):
     process.communicate(timeout=20)
     assert site[0] == "north gate"
     assert all(START <= stamp <= START + 25 * STEP for stamp in clock)
-    assert any(later < earlier for earlier, later in zip(clock, clock[1:], strict=False)), "the loop starts again"
+    assert any(later < earlier for earlier, later in pairwise(clock)), "the loop starts again"
 
 
 def test_topic_of_a_missing_package_is_named_and_skipped(node, tmp_path):
@@ -122,7 +123,7 @@ def test_topic_of_a_missing_package_is_named_and_skipped(node, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, complaint",
+    ("arguments", "complaint"),
     [
         (["--rate", "0"], "--rate cannot be used"),
         (["--start", "99"], "nothing to play"),

@@ -138,7 +138,7 @@ def test_directory_without_metadata_names_the_storage_file(tmp_path):
         BagReader(bag)
 
 
-@pytest.mark.parametrize("storage, named", [("mcap", "mcap"), ("sqlite3", "sqlite3")])
+@pytest.mark.parametrize(("storage", "named"), [("mcap", "mcap"), ("sqlite3", "sqlite3")])
 def test_empty_storage_identifier_says_what_to_write(tmp_path, storage, named):
     bag = write_bag(tmp_path / "bag", storage=storage)
     text = (bag / "metadata.yaml").read_text()

@@ -55,7 +55,8 @@ def test_event_arrays_keep_their_absolute_times():
         "height": 720,
         "width": 1280,
         "events": [
-            {"x": int(e["x"]), "y": int(e["y"]), "ts": stamp_fields(int(e["t"])), "polarity": bool(e["p"])} for e in events
+            {"x": int(e["x"]), "y": int(e["y"]), "ts": stamp_fields(int(e["t"])), "polarity": bool(e["p"])}
+            for e in events
         ],
     }
     cdr = standard_types().encode("dvs_msgs/msg/EventArray", fields)

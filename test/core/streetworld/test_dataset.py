@@ -23,9 +23,7 @@ def test_frames_have_all_sensors_at_the_size_asked_for():
         events = frame.events
         assert len(events) > 50
         assert events["t"].min() >= frame.time_ns - 50_000_000 and events["t"].max() <= frame.time_ns
-        grid = voxel_grid(
-            *(events[name].astype(np.int64) for name in "xytp"), bins=3, height=SIZE[0], width=SIZE[1]
-        )
+        grid = voxel_grid(*(events[name].astype(np.int64) for name in "xytp"), bins=3, height=SIZE[0], width=SIZE[1])
         assert float(grid.abs().sum()) > 0
     assert not np.array_equal(frames[0].labels, frames[1].labels)
     assert not np.array_equal(frames[1].labels, frames[2].labels)

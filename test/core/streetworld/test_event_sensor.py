@@ -14,7 +14,9 @@ CLEAN = {"mismatch": 0.0, "noise_hz": 0.0, "refractory_ns": 0, "blur": 0.0, "dar
 
 
 def record(sensor: EventSensor, pictures, times_ns) -> np.ndarray:
-    parts = [sensor.add(picture.astype(np.float32), int(time)) for picture, time in zip(pictures, times_ns, strict=True)]
+    parts = [
+        sensor.add(picture.astype(np.float32), int(time)) for picture, time in zip(pictures, times_ns, strict=True)
+    ]
     return np.concatenate(parts)
 
 
@@ -36,7 +38,8 @@ def test_exponential_brightening_gives_evenly_spaced_events():
 
 
 def edge_pictures(times_s, speed: float, dark: float, bright: float, width: int) -> list[np.ndarray]:
-    """A bright area that comes in from the left at ``speed`` pixels a second; a pixel shows the share that it covers."""
+    """A bright area that comes in from the left at ``speed`` pixels a second; a pixel shows the share that it
+    covers."""
     columns = np.arange(width)
     return [np.tile(dark + (bright - dark) * np.clip(speed * t - columns, 0, 1), (4, 1)) for t in times_s]
 

@@ -1,0 +1,168 @@
+"""``evaluate_bag`` on synthetic bags with tiny, untrained models: the numbers must be those of the predictions."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from madm_core.data.bag import BagReader
+from madm_core.data.bag_writer import BagWriter
+from madm_core.data.message_types import stamp_fields
+from madm_core.evaluation.metrics import confusion_matrix, scores
+from madm_core.messages.image_arrays import array_to_image_fields, image_to_array
+from madm_core.segmenter import Segmenter
+from madm_ros.commands import evaluate_bag, street_world
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("drive")
+    options = ["--seed", "5", "--size", "32x48", "--rate", "10", "--duration", "0.4", "--event-steps", "2"]
+    assert street_world.main([*options, "--modality", "depth", "event", "--write-bag", str(path / "bag")]) == 0
+    assert street_world.main([*options, "--modality", "depth", "--write-folder", str(path / "folder")]) == 0
+    return path
+
+
+def run(tmp_path: Path, model: Path, bag: Path, *options: str) -> dict:
+    assert (
+        evaluate_bag.main(["--model", str(model), "--bag", str(bag), *options, "--output", str(tmp_path / "out")]) == 0
+    )
+    return json.loads((tmp_path / "out" / "metrics.json").read_text())
+
+
+def test_scores_are_those_of_the_models_predictions(tiny_models, drive, tmp_path, capsys):
+    options = ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels", "--protocol", "both"]
+    report = run(tmp_path, tiny_models["depth"], drive / "bag", *options)
+    segmenter = Segmenter.from_pretrained(tiny_models["depth"])
+    pictures, labels = {}, {}
+    with BagReader(drive / "bag") as bag:
+        for topic, found in (("/street/depth/image_raw", pictures), ("/street/labels", labels)):
+            for message in bag.messages([topic]):
+                found[message.stamp_ns] = image_to_array(bag.decode(message.data, message.type))
+    matrix = sum(
+        confusion_matrix(segmenter.segment(segmenter.modality.encode(picture)).labels, labels[stamp], 11)
+        for stamp, picture in pictures.items()
+    )
+    native = report["protocols"]["native"]
+    np.testing.assert_array_equal(native["confusion_matrix"], matrix)
+    expected = scores(matrix)
+    assert native["mean_iou"] == pytest.approx(expected.mean_iou)
+    assert native["mean_iou_reference"] == pytest.approx(expected.mean_iou_reference)
+    assert native["predicted_share"] < 1, "the sky has no depth"
+    low, high = native["mean_iou_interval_95"]
+    assert low <= native["mean_iou"] <= high
+    assert report["protocols"]["paper"]["size"] == "64x64"
+    assert sum(map(sum, report["protocols"]["paper"]["confusion_matrix"])) == 4 * 64 * 64
+    assert report["frames"] == {
+        "scored": 4, "without_labels": 0, "labels_without_frame": 4, "out_of_order": 0, "unusable": {},
+    }  # fmt: skip
+    assert report["latency_ms"]["median"] > 0
+    printed = capsys.readouterr().out
+    assert "traffic sign" in printed and "4 frames scored" in printed and "count as misses" in printed
+
+
+def test_labels_from_a_folder_give_the_same_scores(tiny_models, drive, tmp_path):
+    topic = ["--topic", "/street/depth/image_raw"]
+    from_topic = run(tmp_path, tiny_models["depth"], drive / "bag", *topic, "--label-topic", "/street/labels")
+    folder = ["--label-dir", str(drive / "folder" / "labels")]
+    from_folder = run(tmp_path, tiny_models["depth"], drive / "bag", *topic, *folder)
+    assert from_topic["protocols"] == from_folder["protocols"]
+
+
+def test_events_are_scored_at_the_labels(tiny_models, drive, tmp_path):
+    options = ["--topic", "/street/events", "--label-topic", "/street/labels", "--stride", "2"]
+    report = run(tmp_path, tiny_models["event"], drive / "bag", *options)
+    assert report["frames"]["scored"] == 3 and report["frames"]["labels_without_frame"] == 1
+    assert report["protocols"]["native"]["predicted_share"] == 1
+
+
+def test_range_and_stride_select_frames(tiny_models, drive, tmp_path):
+    options = ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels"]
+    report = run(
+        tmp_path, tiny_models["depth"], drive / "bag", *options, "--start", "0.1", "--duration", "0.25", "--stride", "2"
+    )
+    assert report["frames"]["scored"] == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "complaint"),
+    [
+        ("depth", ["--topic", "/street/depth/image", "--label-topic", "/street/labels"], "Did you mean"),
+        ("depth", ["--topic", "/street/depth/image_raw", "--label-topic", "/labels"], "not in the bag"),
+        ("event", ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels"], "takes event data"),
+        ("depth", ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels", "--stride", "0"], "stride"),
+        ("depth", ["--topic", "/street/depth/image_raw", "--label-dir", "nowhere"], "there is no folder"),
+        ("depth", ["--topic", "/street/depth/image_raw", "--label-topic", "/street/events"], "wrong type"),
+    ],
+)
+def test_unusable_requests_are_explained(tiny_models, drive, tmp_path, capsys, model, options, complaint):
+    arguments = ["--model", str(tiny_models[model]), "--bag", str(drive / "bag"), *options, "--output", str(tmp_path)]
+    assert evaluate_bag.main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def labelled_bag(path: Path, labels: np.ndarray, label_delay_ns: int = 0) -> Path:
+    with BagWriter(path) as bag:
+        for index in range(2):
+            stamp = 1_700_000_000_000_000_000 + index * 10**8
+            depth = array_to_image_fields(np.full((16, 24), 2.0, np.float32), "32FC1")
+            bag.add("/depth", "sensor_msgs/msg/Image", {"header": {"stamp": stamp_fields(stamp)}, **depth}, stamp)
+            truth = {
+                "header": {"stamp": stamp_fields(stamp + label_delay_ns)},
+                **array_to_image_fields(labels, "mono8"),
+            }
+            bag.add("/labels", "sensor_msgs/msg/Image", truth, stamp)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("labels", "delay", "complaint"),
+    [
+        (np.zeros((16, 24), np.uint8), 1, "nothing could be scored.*--tolerance"),
+        (np.zeros((8, 12), np.uint8), 0, "differ in size"),
+        (np.full((16, 24), 17, np.uint8), 0, "outside the label set.*--label-map"),
+    ],
+)
+def test_labels_that_do_not_fit_are_explained(tiny_models, tmp_path, capsys, labels, delay, complaint):
+    bag = labelled_bag(tmp_path / "bag", labels, delay)
+    arguments = [
+        "--model",
+        str(tiny_models["depth"]),
+        "--bag",
+        str(bag),
+        "--topic",
+        "/depth",
+        "--label-topic",
+        "/labels",
+    ]
+    assert evaluate_bag.main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    assert re.search(complaint, capsys.readouterr().err)
+
+
+def test_label_map_and_tolerance(tiny_models, tmp_path):
+    bag = labelled_bag(tmp_path / "bag", np.full((16, 24), 17, np.uint8), 1_000_000)
+    (tmp_path / "map.yaml").write_text("17: 5\n")
+    options = [
+        "--topic",
+        "/depth",
+        "--label-topic",
+        "/labels",
+        "--tolerance",
+        "0.002",
+        "--label-map",
+        str(tmp_path / "map.yaml"),
+    ]
+    report = run(tmp_path, tiny_models["depth"], bag, *options)
+    assert report["protocols"]["native"]["classes"]["road"]["pixels"] == 2 * 16 * 24
+
+
+def test_it_needs_no_ros():
+    commands = "madm_ros.commands.evaluate_bag, madm_ros.commands.street_world"
+    subprocess.run([sys.executable, "-c", f"import {commands}, sys; assert 'rclpy' not in sys.modules"], check=True)
