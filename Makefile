@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 RUN := env -u PYTHONPATH AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VENV)/bin:$(PATH) \
 	ROS_AUTOMATIC_DISCOVERY_RANGE=$(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST) \
 	FASTRTPS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds_shared_memory.xml
-EXTRAS := ros,streetworld,dsec,dev
+EXTRAS := ros,streetworld,dsec,test,dev
 
 .PHONY: help setup test demo bench lint build clean
 
