@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
-from madm_core.events.segments import BLOCK, NOWHERE, ON, SHIFT, UNIT, add_one, fold
+from madm_core.events.segments import BLOCK, EVENTS_AT_ONCE, NOWHERE, ON, SHIFT, UNIT, add_one, fold
 
 MAX_TURNS = 32
 """Steps back to an earlier segment after which sorting the rest is quicker than folding at each."""
@@ -23,11 +23,11 @@ def add_block(
     touched: NDArray[np.uint8],
     grid: NDArray[np.float32],
 ) -> None:
-    """Add BLOCK prepared events, ``outside`` of which lie off the sensor and have the pixel index NOWHERE."""
+    """Add EVENTS_AT_ONCE prepared events, ``outside`` of which lie off the sensor and have the pixel index NOWHERE."""
     masked = np.int64(0)
     if pixel_map.shape[0] > 0:
         drop = np.uint32(grid.shape[1])
-        for j in range(BLOCK):
+        for j in range(EVENTS_AT_ONCE):
             target = drop
             if pixels[j] != NOWHERE:
                 target = np.uint32(pixel_map[pixels[j]])
@@ -35,16 +35,16 @@ def add_block(
             pixels[j] = target
     elif outside > 0:
         drop = np.uint32(sums.shape[0] - BLOCK)
-        for j in range(BLOCK):
+        for j in range(EVENTS_AT_ONCE):
             pixels[j] = min(pixels[j], drop)
-    for j in range(BLOCK):
+    for j in range(EVENTS_AT_ONCE):
         pixel = pixels[j]
         sums[pixel] += values[j]
         touched[pixel >> SHIFT] = 1
     registers[10] += outside
     registers[12] += masked
-    registers[9] += BLOCK - outside - masked
-    registers[7] += BLOCK
+    registers[9] += EVENTS_AT_ONCE - outside - masked
+    registers[7] += EVENTS_AT_ONCE
 
 
 @kernel
@@ -78,25 +78,25 @@ def accumulate_words(
     """
     width = np.uint32(registers[14])
     height = np.uint32(registers[15])
-    pixels = np.empty(BLOCK, np.uint32)
-    values = np.empty(BLOCK, np.int64)
+    pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
+    values = np.empty(EVENTS_AT_ONCE, np.int64)
     n = events.shape[0]
     i = start
     while i < n:
         first = registers[4]
         length = min(registers[5], stop_tick) - first
         strangers = np.int64(1)
-        if n - i >= BLOCK:
-            block = events[i : i + BLOCK]
+        if n - i >= EVENTS_AT_ONCE:
+            block = events[i : i + EVENTS_AT_ONCE]
             strangers = np.int64(0)
-            for j in range(BLOCK):
+            for j in range(EVENTS_AT_ONCE):
                 d = block[j, 0] - first
                 strangers += (d < 0) | (d >= length)
             if strangers == 0:
                 middle = registers[6]
                 tick_mask = registers[13]
                 outside = np.int64(0)
-                for j in range(BLOCK):
+                for j in range(EVENTS_AT_ONCE):
                     word = block[j, 1]
                     value = UNIT + ((block[j, 0] - middle) & tick_mask)
                     values[j] = value if word & ON else -value
@@ -106,9 +106,9 @@ def accumulate_words(
                     pixels[j] = NOWHERE if off else y * width + x
                     outside += off
                 add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
-                i += BLOCK
+                i += EVENTS_AT_ONCE
         if strangers > 0:
-            for _ in range(min(BLOCK, n - i)):
+            for _ in range(min(EVENTS_AT_ONCE, n - i)):
                 t = events[i, 0]
                 if t >= stop_tick:
                     return i
@@ -143,28 +143,33 @@ def accumulate_columns(
     """
     width = np.uint32(registers[14])
     height = np.uint32(registers[15])
-    pixels = np.empty(BLOCK, np.uint32)
-    values = np.empty(BLOCK, np.int64)
+    pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
+    values = np.empty(EVENTS_AT_ONCE, np.int64)
     n = t.shape[0]
     i = 0
     while i < n:
         first = registers[4]
         length = registers[5] - first
         strangers = np.int64(1)
-        if n - i >= BLOCK:
-            block_x, block_y, block_t, block_p = x[i : i + BLOCK], y[i : i + BLOCK], t[i : i + BLOCK], p[i : i + BLOCK]
+        if n - i >= EVENTS_AT_ONCE:
+            block_x, block_y, block_t, block_p = (
+                x[i : i + EVENTS_AT_ONCE],
+                y[i : i + EVENTS_AT_ONCE],
+                t[i : i + EVENTS_AT_ONCE],
+                p[i : i + EVENTS_AT_ONCE],
+            )
             strangers = np.int64(0)
-            for j in range(BLOCK):
+            for j in range(EVENTS_AT_ONCE):
                 d = block_t[j] - first
                 strangers += (d < 0) | (d >= length)
             if strangers == 0:
                 middle = registers[6]
                 tick_mask = registers[13]
                 outside = np.int64(0)
-                for j in range(BLOCK):
+                for j in range(EVENTS_AT_ONCE):
                     value = UNIT + ((block_t[j] - middle) & tick_mask)
                     values[j] = value if block_p[j] > 0 else -value
-                for j in range(BLOCK):
+                for j in range(EVENTS_AT_ONCE):
                     # A negative coordinate becomes a huge one.
                     block_column = np.uint32(block_x[j])
                     block_row = np.uint32(block_y[j])
@@ -172,9 +177,9 @@ def accumulate_columns(
                     pixels[j] = NOWHERE if off else block_row * width + block_column
                     outside += off
                 add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
-                i += BLOCK
+                i += EVENTS_AT_ONCE
         if strangers > 0:
-            for _ in range(min(BLOCK, n - i)):
+            for _ in range(min(EVENTS_AT_ONCE, n - i)):
                 sign = 1 if p[i] > 0 else -1
                 add_one(np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, touched, grid, written)
                 i += 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -15,6 +17,13 @@ Scalar = int | np.int64
 logger = logging.getLogger(__name__)
 
 
+@functools.cache
+def _sources_stamp() -> tuple[float, int]:
+    """Age of the newest source file beside this one, and the size of all: what cached machine code was made from."""
+    files = [path.stat() for path in Path(__file__).parent.glob("*.py")]
+    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
+
+
 def kernel(function: Function) -> Function:
     """Compile ``function`` with numba at its first call for each set of argument types.
 
@@ -24,7 +33,10 @@ def kernel(function: Function) -> Function:
     every frame on its slowest thread.
     """
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
+        compiled = numba.njit(cache=True, nogil=True)(function)
+        # Kernels call kernels of other files, which numba's own check of one file's age does not notice.
+        compiled._cache._cache_file._source_stamp = _sources_stamp()
+        return cast(Function, compiled)
     except RuntimeError as error:
         logger.warning(
             "%s: machine code cannot be cached (%s); set NUMBA_CACHE_DIR to a writable folder for quick starts",

@@ -15,6 +15,7 @@ from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words
 from madm_core.events.foreign_decoder import ForeignDecoder
 
 MAX_SENSOR_SIDE = 32768
+NO_TRIGGERS = np.empty(0, TRIGGER_DTYPE)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class EventDecoder:
         self.encoding = ALIASES.get(encoding, encoding)
         self.width = width
         self.height = height
-        self.triggers: NDArray[np.void] = np.empty(0, TRIGGER_DTYPE)
+        self.triggers: NDArray[np.void] = NO_TRIGGERS
         """TRIGGER_DTYPE (M,): the external trigger edges found by the last :meth:`decode`."""
         self.truncated_bytes = 0
         self._format = ENCODINGS.get(self.encoding)
@@ -82,6 +83,7 @@ class EventDecoder:
         self._registers = np.zeros(8, np.int64)
         self._partial_word = b""
         self._trigger_buffer = np.zeros(64, TRIGGER_DTYPE)
+        self._scratch = np.empty((0, 2), np.int64)
 
     @property
     def tick_ns(self) -> int:
@@ -123,21 +125,33 @@ class EventDecoder:
         Returns:
             EVENT_DTYPE (N,), owned by the caller. ``t`` is in microseconds for EVT encodings, else nanoseconds.
         """
+        words = self.decode_words(data, time_base, big_endian=big_endian)
+        events = np.empty(len(words), EVENT_DTYPE)
+        as_words(events)[:] = words
+        return events
+
+    def decode_words(self, data: Any, time_base: int = 0, *, big_endian: bool = False) -> NDArray[np.int64]:
+        """Do what :meth:`decode` does without allocating memory.
+
+        Returns:
+            (N, 2) int64 words of events, see :func:`madm_core.events.event_array.as_words`; valid until the next call.
+        """
         if self._format is None:
             assert self._foreign is not None
-            events, self.triggers = self._foreign.decode(data, time_base)
-            return events
+            found, self.triggers = self._foreign.decode(data, time_base)
+            return as_words(found)
         words = self._take_words(data, big_endian)
+        self.triggers = NO_TRIGGERS
         size = len(words) + self._format.max_events_per_word
-        events = np.empty(size, EVENT_DTYPE)
-        n, position = self._fill(words, 0, time_base, events, 0)
+        if len(self._scratch) < size:
+            self._scratch = np.empty((size, 2), np.int64)
+        n, position = self._fill(words, 0, time_base, 0)
         while position < len(words):
-            # Not by np.concatenate, which would pack the fields anew.
-            larger = np.empty(2 * len(events) + size, EVENT_DTYPE)
-            larger[:n] = events[:n]
-            events = larger
-            n, position = self._fill(words, position, time_base, events, n)
-        return events[:n] if 2 * n >= len(events) else events[:n].copy()
+            larger = np.empty((2 * len(self._scratch) + size, 2), np.int64)
+            larger[:n] = self._scratch[:n]
+            self._scratch = larger
+            n, position = self._fill(words, position, time_base, n)
+        return self._scratch[:n]
 
     def drop_partial_word(self) -> int:
         """Forget bytes of an unfinished word, as at the end of a truncated packet; returns and counts them."""
@@ -177,12 +191,9 @@ class EventDecoder:
             words = words.byteswap()
         return words
 
-    def _fill(
-        self, words: NDArray[Any], position: int, time_base: int, events: NDArray[np.void], n: int
-    ) -> tuple[int, int]:
-        """Decode from ``position`` until the words end or ``events`` is full, collecting all triggers."""
+    def _fill(self, words: NDArray[Any], position: int, time_base: int, n: int) -> tuple[int, int]:
+        """Decode from ``position`` until the words end or the scratch memory is full, collecting all triggers."""
         assert self._format is not None
-        found = []
         while True:
             position, added, edges = self._format.kernel(
                 words,
@@ -191,16 +202,14 @@ class EventDecoder:
                 self.width,
                 self.height,
                 self._registers,
-                as_words(events[n:]),
+                self._scratch[n:],
                 as_words(self._trigger_buffer),
             )
             n += added
             if edges:
-                found.append(self._trigger_buffer[:edges].copy())
+                self.triggers = np.concatenate([self.triggers, self._trigger_buffer[:edges]])
             if edges < len(self._trigger_buffer) or position == len(words):
-                break
-        self.triggers = np.concatenate(found) if found else np.empty(0, TRIGGER_DTYPE)
-        return n, position
+                return n, position
 
 
 def decode_events(

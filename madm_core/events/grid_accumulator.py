@@ -31,7 +31,7 @@ class GridAccumulator:
         self.width = width
         self.shape = pixel_map.shape if pixel_map else (height, width)
         self._pixels = self.shape[0] * self.shape[1]
-        self._blocks = -(-self._pixels // BLOCK) + 1  # the last block takes what falls nowhere
+        self._blocks = segments.block_count(self._pixels)
         self.registers = np.zeros(REGISTERS, np.int64)
         self.lookup = pixel_map.lookup if pixel_map else NO_MAP
         self.sums = np.zeros(self._blocks * BLOCK, np.int64)

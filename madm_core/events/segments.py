@@ -27,10 +27,11 @@ events are accepted; TURNS counts how often time went back to an earlier segment
 """
 
 REGISTERS = 18
-BLOCK = 64
-"""Events handled at once, and pixels that share a flag telling whether they have to be folded."""
+EVENTS_AT_ONCE = 64
+BLOCK = 16
+"""Pixels that share a flag telling whether they have to be folded: two cache lines of sums."""
 
-SHIFT = np.uint32(6)
+SHIFT = np.uint32(4)
 ZERO, STALE, VALID = 0, 1, 2
 """What a block of the grid holds: zeros, another window's values, this window's. Only what is needed is cleared."""
 
@@ -38,6 +39,11 @@ NOWHERE = np.uint32(0xFFFFFFFF)
 ON = 1 << 32  # the polarity bit of an event word; bytes beyond it are padding with any content
 UNIT = 1 << 40
 MAX_TICKS = 1 << 61
+
+
+def block_count(pixels: int) -> int:
+    """Blocks for a grid of ``pixels``: a multiple of eight, the last of which takes what falls nowhere."""
+    return -(-(-(-pixels // BLOCK) + 1) // 8) * 8
 
 
 def plan_window(
@@ -62,7 +68,7 @@ def plan_window(
     else:
         reach = duration // (2 * (bins - 1)) + 2
         registers[TICK_MASK] = -1
-    registers[FOLD_AFTER] = min((UNIT // 2 - 1) // reach, (1 << 23) - BLOCK - 1) - BLOCK
+    registers[FOLD_AFTER] = min((UNIT // 2 - 1) // reach, (1 << 23) - 1) - 2 * EVENTS_AT_ONCE
     return bool(registers[FOLD_AFTER] > 20_000) and abs(t_start) + 2 * duration * bins < MAX_TICKS
 
 
@@ -116,47 +122,51 @@ def fold(
         slope = np.float32((bins - 1) / registers[1])
         offset = np.float32(((registers[6] - registers[0]) * (bins - 1) - segment * registers[1]) / registers[1])
     pixels = grid.shape[1]
-    for block in range(touched.shape[0]):
-        if touched[block] == 0:
+    groups = touched.view(np.uint64)  # eight flags at a glance
+    for group in range(groups.shape[0]):
+        if groups[group] == 0:
             continue
-        touched[block] = 0
-        first = block * BLOCK
-        stop = min(first + BLOCK, pixels)
-        packed = sums[first : first + BLOCK]
-        now = grid[max(segment, 0), first:stop]
-        if written[max(segment, 0), block] != VALID:
-            written[max(segment, 0), block] = VALID
-            now[:] = 0.0
-        if segment < 0:
-            # Before the window: only the first bin reaches so far back.
-            for i in range(now.shape[0]):
-                value = packed[i]
-                packed[i] = 0
-                low = (value << 24) >> 24
-                high = np.float32((value - low) >> 40)
-                now[i] += np.float32(low) * slope + high * offset
-        elif segment + 1 < bins and registers[13] != 0:
-            later = grid[segment + 1, first:stop]
-            if written[segment + 1, block] != VALID:
-                written[segment + 1, block] = VALID
-                later[:] = 0.0
-            for i in range(now.shape[0]):
-                value = packed[i]
-                packed[i] = 0
-                low = (value << 24) >> 24
-                high = np.float32((value - low) >> 40)
-                part = np.float32(low) * slope + high * offset
-                now[i] += high - part
-                later[i] += part
-        else:
-            for i in range(now.shape[0]):
-                value = packed[i]
-                packed[i] = 0
-                low = (value << 24) >> 24
-                high = np.float32((value - low) >> 40)
-                now[i] += high - (np.float32(low) * slope + high * offset)
-        if stop < first + BLOCK:
-            packed[:] = 0
+        for block in range(8 * group, 8 * group + 8):
+            if touched[block] == 0:
+                continue
+            touched[block] = 0
+            first = block * BLOCK
+            stop = min(first + BLOCK, pixels)
+            packed = sums[first : first + BLOCK]
+            now = grid[max(segment, 0), first:stop]
+            if written[max(segment, 0), block] != VALID:
+                written[max(segment, 0), block] = VALID
+                now[:] = 0.0
+            if segment < 0:
+                # Before the window: only the first bin reaches so far back.
+                for i in range(now.shape[0]):
+                    value = packed[i]
+                    packed[i] = 0
+                    low = (value << 24) >> 24
+                    high = np.float32((value - low) >> 40)
+                    now[i] += np.float32(low) * slope + high * offset
+            elif segment + 1 < bins and registers[13] != 0:
+                later = grid[segment + 1, first:stop]
+                if written[segment + 1, block] != VALID:
+                    written[segment + 1, block] = VALID
+                    later[:] = 0.0
+                for i in range(now.shape[0]):
+                    value = packed[i]
+                    packed[i] = 0
+                    low = (value << 24) >> 24
+                    high = np.float32((value - low) >> 40)
+                    part = np.float32(low) * slope + high * offset
+                    now[i] += high - part
+                    later[i] += part
+            else:
+                for i in range(now.shape[0]):
+                    value = packed[i]
+                    packed[i] = 0
+                    low = (value << 24) >> 24
+                    high = np.float32((value - low) >> 40)
+                    now[i] += high - (np.float32(low) * slope + high * offset)
+            if stop < first + BLOCK:
+                packed[:] = 0
     registers[7] = 0
 
 
@@ -187,13 +197,14 @@ def add_one(
         registers[11] += 1
         return
     if t >= registers[5] or t < registers[4]:
-        registers[17] += t < registers[4]
+        back = t < registers[4]
         fold(registers, sums, touched, grid, written)
         if not enter_segment(t, registers):
             registers[11] += 1
             return
+        registers[17] += back
     sums[pixel] += sign * (UNIT + ((t - registers[6]) & registers[13]))
-    touched[pixel >> 6] = 1
+    touched[pixel >> 4] = 1
     registers[7] += 1
     registers[9] += 1
 

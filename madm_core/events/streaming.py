@@ -101,7 +101,7 @@ class EventStream:
             self._start(encoding, packet.width, packet.height, self._decoder.tick_ns)
         decoder = self._decoder
         outside, invalid = decoder.out_of_frame, decoder.invalid_words
-        words = as_words(decoder.decode(packet.data, packet.time_base, big_endian=packet.is_bigendian))
+        words = decoder.decode_words(packet.data, packet.time_base, big_endian=packet.is_bigendian)
         self.statistics.out_of_frame += decoder.out_of_frame - outside
         self.statistics.invalid_words += decoder.invalid_words - invalid
         self.statistics.truncated_bytes += decoder.drop_partial_word()

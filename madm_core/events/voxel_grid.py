@@ -12,7 +12,7 @@ from madm_core.errors import InvalidInputError
 from madm_core.events import accumulation, segments
 from madm_core.events.grid_accumulator import NO_MAP
 from madm_core.events.grid_memory import recycled_grid, zero_sums
-from madm_core.events.segments import BLOCK, REGISTERS
+from madm_core.events.segments import REGISTERS
 
 CUDA_CHUNK = 4_000_000
 """Events scattered at once on a GPU, which bounds the temporary memory to about 200 MB."""
@@ -126,7 +126,7 @@ def _accumulate(
     x: NDArray[Any], y: NDArray[Any], t: NDArray[Any], p: NDArray[Any], registers: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     bins, width, height = (int(registers[i]) for i in (segments.BINS, segments.WIDTH, segments.HEIGHT))
-    blocks = -(-height * width // BLOCK) + 1
+    blocks = segments.block_count(height * width)
     grid = recycled_grid(bins, height * width)
     sums, touched = zero_sums(blocks)
     written = np.full((bins, blocks), segments.STALE, np.uint8)

@@ -71,6 +71,16 @@ def test_times_in_floating_point(reference_grid, events, bins, scale):
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
 
 
+@pytest.mark.parametrize(("start", "end"), [(1428, 5001), (1428, 1429), (0, 700), (9990, 12_000)])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_bounds_that_most_events_lie_outside_of(reference_grid, random_events, start, end, shuffled):
+    events = random_events(20_000, 11, 17, 10_000)
+    if shuffled:
+        events = events[np.random.default_rng(0).permutation(len(events))]
+    grid = voxel_grid(*columns(events), bins=5, height=11, width=17, t_start=start, t_end=end)
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, 5, 11, 17, start, end), **TOLERANCE)
+
+
 def test_many_events_fold_before_a_pixel_overflows(reference_grid, random_events):
     events = random_events(600_000, 2, 2, 20_000_000, t_first=10**15)
     grid = voxel_grid(*columns(events), bins=2, height=2, width=2).numpy()
