@@ -247,7 +247,7 @@ class Segmenter:
 
 
 class _MemoryAdvice:
-    """Turns "out of memory" of a device into an error that says what to do."""
+    """Turns "out of memory", of a CUDA device or of the machine, into an error that says what to do."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
@@ -256,7 +256,8 @@ class _MemoryAdvice:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, torch.OutOfMemoryError):
+        # On a CPU, PyTorch raises a plain RuntimeError.
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error):
             segmenter = self._segmenter
             height, width = segmenter.image_size
             free = ""

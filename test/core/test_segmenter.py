@@ -242,9 +242,16 @@ class _Failing(nn.Module):
         raise self.error
 
 
-def test_out_of_memory_gets_advice(model: Path, image: npt.NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_out_of_memory_gets_advice(model: Path, image: npt.NDArray[np.uint8], error: Exception) -> None:
     segmenter = Segmenter.from_pretrained(model, device="cpu")
-    segmenter._network = _Failing(torch.OutOfMemoryError("CUDA out of memory"))  # type: ignore[assignment]
+    segmenter._network = _Failing(error)  # type: ignore[assignment]
     with pytest.raises(DeviceError, match="ran out of memory for 128x64 pixels in fp32.*smaller"):
         segmenter.segment(image)
 
