@@ -146,6 +146,11 @@ class SensorInput(ABC):
         self.epoch += 1
         self._last_stamp_ns = None
 
+    def start_over(self) -> None:
+        """Time jumped: count it and forget."""
+        self.time_jumps += 1
+        self.forget()
+
     def tick(self) -> None:  # noqa: B027 - most inputs have nothing to do between messages
         """Called regularly in the spinning thread."""
 
@@ -172,8 +177,7 @@ class SensorInput(ABC):
         if stamp_ns:
             if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns - self._time_jump_s() * 1e9:
                 back_s = (self._last_stamp_ns - stamp_ns) / 1e9
-                self.time_jumps += 1
-                self.forget()
+                self.start_over()
                 self._warn(
                     "time_jump",
                     f"time jumped back by {back_s:.3f} s on {self.topic}: windows and smoothed values start afresh",

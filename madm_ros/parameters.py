@@ -169,7 +169,7 @@ class NodeParameters:
         5.0, "A warning of the same kind is repeated at most once in this time.", AT_ONCE, minimum=0.0, maximum=3600.0
     )
     diagnostics_period_s: float = _parameter(
-        1.0, "Time between two messages on /diagnostics.", AT_ACTIVATE, minimum=0.1, maximum=60.0
+        1.0, "Time between two messages on /diagnostics.", AT_START, minimum=0.1, maximum=60.0
     )
 
 

@@ -68,8 +68,13 @@ class Pipeline:
         self._warn = warn
         self._now_ns = now_ns
         self._epoch: int | None = None
+        self._cancelled = False
         self.input_values: dict[str, object] = {}
         """Facts about the latest frame, for diagnostics; replaced as a whole, never changed."""
+
+    def cancel(self) -> None:
+        """Publish nothing any more, not even what a network that hangs may give back one day."""
+        self._cancelled = True
 
     def handle(self, frame: Frame) -> None:
         """Segment one frame and publish the result, or count and report why that was not possible."""
@@ -93,6 +98,9 @@ class Pipeline:
         decoded = time.perf_counter()
         prediction = self._model.segmenter.segment(encoded)
         inferred = time.perf_counter()
+        if self._cancelled:
+            self._statistics.dropped("stopped")
+            return
         parameters = self._parameters()
         stamp = sensor_frame.header.stamp
         self._publishers.publish(

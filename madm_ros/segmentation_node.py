@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Callable, Generator
 from typing import Any
 
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
@@ -72,9 +71,7 @@ class SegmentationNode(LifecycleNode):
         self._results: ResultPublishers | None = None
         self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
         # In a group of its own: while the coroutine waits for the model, everything else must go on being called.
-        self.create_service(
-            Trigger, "~/reload_model", self._on_reload_model, callback_group=ReentrantCallbackGroup()
-        )
+        self.create_service(Trigger, "~/reload_model", self._on_reload_model, callback_group=ReentrantCallbackGroup())
         # A request for a transition that is not possible now raises out of spin in rclpy and would end the process.
         self._rclpy_change_state = self._service_change_state.callback
         self._service_change_state.callback = self._on_change_state
@@ -199,13 +196,13 @@ class SegmentationNode(LifecycleNode):
 
     def _on_clock_jump(self, jump: Any) -> None:
         if self.stream is not None:
-            self.stream.input.forget()
+            self.stream.input.start_over()
         self.warn("clock_jump", "the clock jumped back or changed its source: windows and smoothed values start afresh")
 
     def _on_change_state(self, request: Any, response: Any) -> Any:
         try:
             return self._rclpy_change_state(request, response)
-        except RCLError as error:
+        except RuntimeError as error:  # rclpy's RCLError
             wanted = request.transition.label or request.transition.id
             self.warn("transition", f"transition {wanted} is not possible in state {self.state_label}: {error}")
             response.success = False

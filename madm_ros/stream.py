@@ -102,7 +102,10 @@ class Stream:
     def stop(self) -> bool:
         """Stop receiving and finish the frame in work. Returns whether the worker ended."""
         self.input.unsubscribe()
-        return self.worker.stop()
+        ended = self.worker.stop()
+        if not ended:
+            self.pipeline.cancel()
+        return ended
 
     def tick(self) -> None:
         """Regular housekeeping, in the spinning thread."""

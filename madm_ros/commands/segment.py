@@ -43,7 +43,8 @@ def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]
         translated += ["--params-file", parsed.params_file]
     if parsed.model:
         # Quoted, or YAML would read a directory called 123 as a number.
-        translated += ["-p", f"model:='{parsed.model}'"]
+        quoted = parsed.model.replace("'", "''")
+        translated += ["-p", f"model:='{quoted}'"]
     if parsed.input:
         translated += ["-r", f"image:={parsed.input}", "-r", f"events:={parsed.input}"]
     return [*(["--ros-args", *translated, "--"] if translated else []), *given]
@@ -78,7 +79,7 @@ def spin(node: SegmentationNode) -> None:
     """Work until the context ends. An exception out of a callback is logged and counted, and the node goes on.
 
     Raises:
-        ExternalShutdownException, KeyboardInterrupt: The process was told to end.
+        ExternalShutdownException, KeyboardInterrupt: The process was told to end, while a callback was awaited.
     """
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 

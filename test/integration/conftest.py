@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,30 +77,46 @@ class Process:
         return self.process.wait(timeout_s)
 
 
-@pytest.fixture
-def start(tmp_path) -> Iterator[Callable[..., Process]]:
-    """Starts ``python -m madm_ros.commands.NAME``; whatever still runs at the end of the test is killed."""
+@contextmanager
+def starter(folder: Path) -> Iterator[Callable[..., Process]]:
+    """Starts ``python -m madm_ros.commands.NAME`` in ``folder``; whatever still runs at the end is killed."""
     running: list[Process] = []
 
     def begin(command: str, *arguments: str, environment: dict[str, str] | None = None) -> Process:
-        log = tmp_path / f"{len(running)}_{command}.log"
+        log = folder / f"{len(running)}_{command}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", f"madm_ros.commands.{command}", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                cwd=tmp_path,
+                cwd=folder,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **(environment or {})},
             )
         running.append(Process(process, log))
         return running[-1]
 
-    yield begin
-    for started in running:
-        if started.process.poll() is None:
-            started.process.kill()
-            started.process.wait()
+    try:
+        yield begin
+    finally:
+        for started in running:
+            if started.process.poll() is None:
+                started.process.kill()
+                started.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., Process]]:
+    """Starts processes that end with the test; see :func:`starter`."""
+    with starter(tmp_path) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def start_for_module(tmp_path_factory) -> Iterator[Callable[..., Process]]:
+    """Starts processes that the tests of a module share; see :func:`starter`."""
+    with starter(tmp_path_factory.mktemp("processes")) as begin:
+        yield begin
 
 
 @dataclass

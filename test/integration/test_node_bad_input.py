@@ -160,9 +160,7 @@ def test_event_messages_that_cannot_be_used(observer, node, tiny_models, message
 
 
 def test_point_clouds_that_hold_no_events(observer, node, tiny_models):
-    node(
-        tiny_models["event"], event_message_type="sensor_msgs/msg/PointCloud2", event_width=32, event_height=24
-    )
+    node(tiny_models["event"], event_message_type="sensor_msgs/msg/PointCloud2", event_width=32, event_height=24)
     publisher = observer.node.create_publisher(PointCloud2, "events", 10)
     observer.spin_until(lambda: publisher.get_subscription_count() > 0)
     xyz = [PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, name in enumerate("xyz")]

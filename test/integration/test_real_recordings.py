@@ -10,6 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from madm_core.data.bag import BagReader
@@ -44,21 +49,49 @@ def expected_windows(bag: Path, modality) -> tuple[list[tuple[int, str, np.ndarr
     return windows, last_ns
 
 
-def test_event_recording_at_full_speed(shared_data, message_packages_environment, tiny_models, start, observer):
+@pytest.fixture(scope="module")
+def event_node(request, shared_data, tiny_models, start_for_module):
+    """A node with the event model, not yet listening; it can receive EventPackets where their package can be built."""
+    try:
+        environment = {"PYTHONPATH": request.getfixturevalue("message_packages_environment")["PYTHONPATH"]}
+    except pytest.skip.Exception:
+        environment = None  # point clouds do without
+    return start_for_module(
+        "segment", "--model", str(tiny_models["event"]), "--input", "/event_camera/events", "--ros-args", *EVERY_FRAME,
+        "-p", "autostart:=false",
+        environment=environment,
+    )  # fmt: skip
+
+
+def activate(observer, **parameters) -> None:
+    """(Re)activate the node with other values of its parameters."""
+    values = [Parameter(name, value=value).to_parameter_msg() for name, value in parameters.items()]
+    answer = observer.call(SetParameters, "/segmentation/set_parameters", SetParameters.Request(parameters=values))
+    assert all(result.successful for result in answer.results)
+    _, values = observer.status("model", lambda _, values: values["state"] in ("unconfigured", "inactive", "active"))
+    steps = {
+        "unconfigured": (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE),
+        "inactive": (Transition.TRANSITION_ACTIVATE,),
+        "active": (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE),
+    }
+    for step in steps[values["state"]]:
+        change = ChangeState.Request(transition=Transition(id=step))
+        assert observer.call(ChangeState, "/segmentation/change_state", change, timeout_s=120).success
+
+
+def test_event_recording_at_full_speed(
+    shared_data, message_packages_environment, tiny_models, event_node, start, observer
+):
     bag = shared_data / "events_evt3_640x480"
     modality = modality_named("event", {"window_ms": 50.0})
     windows, last_ns = expected_windows(bag, modality)
     assert len(windows) == 41  # 2.076 s in windows of 50 ms; the 42nd is open when the recording ends
 
+    activate(observer, event_message_type="event_camera_msgs/msg/EventPacket")
     path = {"PYTHONPATH": message_packages_environment["PYTHONPATH"]}
-    node = start(
-        "segment", "--model", str(tiny_models["event"]), "--input", "/event_camera/events", "--ros-args", *EVERY_FRAME,
-        environment=path,
-    )  # fmt: skip
-    node.wait_for("listening on /event_camera/events (event_camera_msgs/msg/EventPacket)")
-    player = start("replay_bag", str(bag), "--rate", "1", "--wait-for-subscribers", "20", environment=path)
+    player = start("replay_bag", str(bag), "--rate", "1", "--wait-for-subscribers", "30", environment=path)
     labels: list[Image] = observer.received["segmentation/labels"]
-    observer.spin_until(lambda: len(labels) >= len(windows), timeout_s=60, what=f"{len(windows)} label images")
+    observer.spin_until(lambda: len(labels) >= len(windows), timeout_s=90, what=f"{len(windows)} label images")
     assert player.end() == 0, player.output
     assert "published 517 messages" in player.output
 
@@ -79,28 +112,24 @@ def test_event_recording_at_full_speed(shared_data, message_packages_environment
     assert values["events_events"] == str(EVENTS)
     assert (values["events_lost_packets"], values["events_late_events"], values["messages_rejected"]) == ("0", "0", "0")
     assert values["frames_received"] == values["frames_published"] == str(len(labels))
-    assert node.end(signal.SIGINT) == 0
 
 
-def test_event_recording_as_point_clouds(shared_data, tiny_models, start, observer):
+def test_event_recording_as_point_clouds(shared_data, event_node, start, observer):
     """The same for systems that have only the common interfaces: no event_camera_msgs anywhere."""
     bag = shared_data / "events_evt3_640x480"
     windows, _ = expected_windows(bag, modality_named("event", {"window_ms": 50.0}))
-    node = start(
-        "segment", "--model", str(tiny_models["event"]), "--input", "/event_camera/events", "--ros-args", *EVERY_FRAME,
-        "-p", "event_message_type:=sensor_msgs/msg/PointCloud2", "-p", "event_width:=640", "-p", "event_height:=480",
-    )  # fmt: skip
-    node.wait_for("listening on /event_camera/events (sensor_msgs/msg/PointCloud2)")
-    player = start("replay_bag", str(bag), "--events-as", "point_cloud2", "--wait-for-subscribers", "20")
+    activate(observer, event_message_type="sensor_msgs/msg/PointCloud2", event_width=640, event_height=480)
+    player = start("replay_bag", str(bag), "--events-as", "point_cloud2", "--wait-for-subscribers", "30")
     labels: list[Image] = observer.received["segmentation/labels"]
-    observer.spin_until(lambda: len(labels) >= len(windows), timeout_s=60, what=f"{len(windows)} label images")
+    observer.spin_until(lambda: len(labels) >= len(windows), timeout_s=90, what=f"{len(windows)} label images")
     assert player.end() == 0, player.output
     assert len(set(stamps(labels[: len(windows)]))) == len(windows)
     assert {(m.width, m.height) for m in labels} == {(640, 480)}
-    # A window ends at the same event; its message may differ by one where the clock is read from other numbers.
+    # A window ends at the same event; its message may differ by a few where the clock is read from other numbers.
     differences = np.abs(np.subtract(stamps(labels[: len(windows)]), [stamp for stamp, _, _ in windows]))
     assert differences.max() <= 10_000_000
-    assert node.end(signal.SIGTERM) == 0
+    assert event_node.end(signal.SIGTERM) == 0
+    assert "Traceback" not in event_node.output
 
 
 def thermal_frames(folder: Path, encoding: str) -> list[np.ndarray]:
@@ -125,7 +154,7 @@ def write_thermal_bag(path: Path, frames: list[np.ndarray], encoding: str, first
 
 
 def test_thermal_recordings(shared_data, tiny_models, start, observer, tmp_path):
-    """24 frames of many sizes as mono16, then as mono8 with earlier stamps: a jump back, where smoothing starts afresh."""
+    """24 frames of many sizes as mono16, then as mono8 with earlier stamps: a jump back, smoothing starts afresh."""
     node = start(
         "segment", "--model", str(tiny_models["thermal"]), "--input", "/thermal/image_raw", "--ros-args", *EVERY_FRAME
     )
@@ -147,6 +176,6 @@ def test_thermal_recordings(shared_data, tiny_models, start, observer, tmp_path)
         for frame, message in zip(frames, labels, strict=True):
             offline = segmenter.segment(segmenter.modality.encode(frame)).labels
             np.testing.assert_array_equal(message_to_array(message), offline)
-    _, values = observer.status("input")
-    assert (values["time_jumps"], values["frames_published"], values["frames_dropped"]) == ("1", "48", "0")
+    _, values = observer.status("input", lambda _, values: values["frames_published"] == "48")
+    assert (values["time_jumps"], values["frames_dropped"], values["frames_rejected"]) == ("1", "0", "0")
     assert node.end(signal.SIGINT) == 0

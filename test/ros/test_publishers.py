@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -122,6 +123,32 @@ def test_names_and_legend_are_latched_for_those_who_come_later(world, results):
     results.tend_legend()
     world.spin_for(0.2)
     assert len(legends) == 1  # once for a label set
+
+
+def test_label_info_is_published_where_vision_msgs_is_installed(world, message_packages_environment, monkeypatch):
+    for folder in reversed(message_packages_environment["PYTHONPATH"].split(":")):
+        monkeypatch.syspath_prepend(folder)
+    vision_msgs = pytest.importorskip("vision_msgs.msg")
+    lines: list[str] = []
+    results = ResultPublishers(world.node("results"), lines.append)
+    results.announce(LABEL_SET, 0.25)
+    assert lines == []
+    world.node()
+    received = listen(world, "segmentation/label_info", vision_msgs.LabelInfo, LATCHED)
+    world.spin_until(lambda: received)
+    assert [(entry.class_id, entry.class_name) for entry in received[0].class_map] == list(enumerate(LABEL_SET.names))
+    assert received[0].threshold == 0.25
+    results.destroy()
+    assert not [publisher for publisher in world.nodes[0].publishers if "segmentation" in publisher.topic_name]
+
+
+def test_without_vision_msgs_the_apt_package_is_named(world, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vision_msgs", None)
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", None)
+    lines: list[str] = []
+    ResultPublishers(world.node("results"), lines.append)
+    assert "apt install ros-" in lines[0]
+    assert "label_names" in lines[0]
 
 
 def test_a_new_model_says_its_names_again(world, results):

@@ -1,0 +1,66 @@
+"""The command ``segment``: options become ROS arguments; callbacks that fail do not end the spin."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import threading
+
+import pytest
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from madm_ros.commands.segment import main, ros_arguments, spin
+
+
+def parsed(**given: str) -> argparse.Namespace:
+    return argparse.Namespace(**{"model": None, "input": None, "params_file": None, **given})
+
+
+def test_options_become_ros_arguments_and_given_ones_win():
+    assert ros_arguments(parsed(), ["--ros-args", "-p", "x:=1"]) == ["--ros-args", "-p", "x:=1"]
+    assert ros_arguments(parsed(), []) == []
+    arguments = ros_arguments(
+        parsed(model="it's 1", input="/cam", params_file="p.yaml"), ["--ros-args", "-p", "model:=other"]
+    )
+    assert arguments == [
+        *("--ros-args", "--params-file", "p.yaml", "-p", "model:='it''s 1'", "-r", "image:=/cam", "-r", "events:=/cam"),
+        *("--", "--ros-args", "-p", "model:=other"),
+    ]
+
+
+@pytest.mark.parametrize("model", ["007", "it's here", "yes", "/a b/c"])
+def test_any_directory_name_stays_text(context, model):
+    node = Node("segmentation", context=context, cli_args=ros_arguments(parsed(model=model), []))
+    assert node.declare_parameter("model", "").value == model
+    node.destroy_node()
+
+
+def test_an_unknown_option_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--modle", "x"])
+    assert ended.value.code == 2
+    assert "--modle" in capsys.readouterr().err
+
+
+def test_a_failing_callback_is_counted_and_the_spin_goes_on(context):
+    node = Node("segmentation", context=context)
+    calls: list[int] = []
+
+    def callback() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("a bug")
+        if len(calls) == 3:
+            threading.Thread(target=context.shutdown).start()
+
+    node.create_timer(0.01, callback)
+    warnings: list[str] = []
+    node.callback_errors = 0
+    node.warn = lambda kind, text: warnings.append(text)
+    with contextlib.suppress(ExternalShutdownException):
+        spin(node)
+    assert len(calls) >= 3
+    assert node.callback_errors == 1
+    assert "a bug" in warnings[0]
+    node.destroy_node()
