@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,18 @@ from madm_core.streetworld.meshes import Floats, Mesh, join
 
 try:
     from embreex.mesh_construction import TriangleMesh
+    from embreex.rtcore import EmbreeDevice
     from embreex.rtcore_scene import EmbreeScene
 except ImportError as error:
     raise MissingDependencyError("StreetWorld needs embreex", do="pip install 'madm_ros[streetworld]'") from error
 
 Color = tuple[float, float, float]
+
+
+@functools.cache
+def _device() -> EmbreeDevice:
+    """One for all scenes: starting it costs more than a small scene."""
+    return EmbreeDevice()
 
 
 @dataclass(frozen=True)
@@ -119,33 +126,25 @@ class Geometry:
             np.concatenate([part.lamps for part in parts]),
         )
 
-    @cached_property
-    def normals(self) -> Floats:
-        """(F, 3) unit face normals; their sign follows the winding."""
-        corners = self.mesh.vertices[self.mesh.faces]
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-        unit: Floats = (normals / np.maximum(lengths, 1e-12)).astype(np.float32)
-        return unit
-
     def _scene(self) -> EmbreeScene:
         if not self._scenes:
-            scene = EmbreeScene()
+            scene = EmbreeScene(_device())
             TriangleMesh(scene, self.mesh.vertices, self.mesh.faces)
             self._scenes.append(scene)
         return self._scenes[0]
 
-    def cast(self, origins: Floats, directions: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
+    def cast(self, origins: Floats, directions: Floats) -> tuple[npt.NDArray[np.int32], Floats, Floats]:
         """First hits of rays.
 
         Args:
             origins, directions: (N, 3) float32.
 
         Returns:
-            (N,) face indices, -1 where nothing is hit, and (N,) distances in units of the directions' lengths.
+            (N,) face indices, -1 where nothing is hit; (N,) distances in units of the directions' lengths; (N, 3) normals
+            of the faces, of any length and sign.
         """
         hit = self._scene().run(origins, directions, output=1)
-        return hit["primID"], hit["tfar"]
+        return hit["primID"], hit["tfar"], hit["Ng"]
 
     def blocks(self, origins: Floats, directions: Floats) -> npt.NDArray[np.bool_]:
         """(N,) whether anything lies on the rays: shadows."""

@@ -74,7 +74,8 @@ def _unit(shape: str, detail: int) -> tuple[Floats, npt.NDArray[np.int32]]:
         solid = trimesh.creation.icosphere(subdivisions=detail, radius=1.0)
     else:
         solid = trimesh.creation.cylinder(radius=1.0, height=1.0, sections=detail)
-    return solid.vertices.astype(np.float32), solid.faces.astype(np.int32)
+    # Plain arrays: trimesh's own watch for changes, which makes every operation on them slow.
+    return np.array(solid.vertices, np.float32), np.array(solid.faces, np.int32)
 
 
 def box(size: Triple, center: Triple, material: Material) -> Mesh:

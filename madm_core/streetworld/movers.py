@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 
 from madm_core.streetworld.materials import Material
-from madm_core.streetworld.meshes import Mesh, ball, box, cylinder, join
+from madm_core.streetworld.meshes import Floats, Mesh, ball, box, cylinder, join
 
 _Profile = list[tuple[float, float]]
 
@@ -94,37 +97,48 @@ def vehicle(kind: str) -> Mesh:
     return join(parts)
 
 
-def person(height: float, phase: float, stride: float = 0.55) -> Mesh:
+@dataclass(frozen=True)
+class _Body:
+    """A person of height 1 who stands still, and what swings: each vertex' joint and its share of the legs' angle."""
+
+    mesh: Mesh
+    joint_z: Floats
+    swing: Floats
+
+
+@functools.cache
+def _body(detail: int) -> _Body:
+    parts: list[tuple[Mesh, float, float]] = [
+        (ball((0.13, 0.125, 0.19), (0, 0, 0.67), Material.CLOTH, detail), 0.0, 0.0),
+        (ball((0.085, 0.1, 0.1), (0, 0, 0.52), Material.CLOTH, detail), 0.0, 0.0),
+        (ball((0.062, 0.055, 0.075), (0.01, 0, 0.925), Material.SKIN, detail), 0.0, 0.0),
+    ]
+    for side in (-1, 1):
+        leg = cylinder(0.05, 0.5, (0, side * 0.055, 0.25), Material.CLOTH, sections=4 + 2 * detail)
+        arm = cylinder(0.036, 0.26, (0, side * 0.135, 0.67), Material.CLOTH, sections=4 + 2 * detail)
+        hand = ball((0.035, 0.03, 0.07), (0, side * 0.135, 0.47), Material.SKIN, detail=0)
+        # The left arm goes with the right leg.
+        parts += [(leg, 0.5, -float(side)), (arm, 0.8, 0.8 * side), (hand, 0.8, 0.8 * side)]
+    lengths = [len(mesh.vertices) for mesh, _, _ in parts]
+    return _Body(
+        join([mesh for mesh, _, _ in parts]),
+        np.repeat(np.array([joint for _, joint, _ in parts], np.float32), lengths),
+        np.repeat(np.array([share for _, _, share in parts], np.float32), lengths),
+    )
+
+
+def person(height: float, phase: float, stride: float = 0.55, detail: int = 1) -> Mesh:
     """A walking person who heads along +x.
 
     Args:
         height: Body height in metres.
         phase: Position in the step cycle, radians.
         stride: Largest angle of the legs, radians; 0 stands still.
+        detail: 1, or 0 for people far away.
     """
-    swing = stride * np.sin(phase)
-    parts = [
-        ball((0.13 * height, 0.125 * height, 0.19 * height), (0, 0, 0.67 * height), Material.CLOTH),
-        ball((0.085 * height, 0.1 * height, 0.1 * height), (0, 0, 0.52 * height), Material.CLOTH),
-        ball((0.062 * height, 0.055 * height, 0.075 * height), (0.01 * height, 0, 0.925 * height), Material.SKIN),
-    ]
-    for side, angle in ((-1, swing), (1, -swing)):
-        parts.append(
-            _limb((0, side * 0.055 * height, 0.5 * height), angle, 0.5 * height, 0.05 * height, Material.CLOTH)
-        )
-        shoulder = (0, side * 0.135 * height, 0.8 * height)
-        parts.append(_limb(shoulder, -0.8 * angle, 0.26 * height, 0.036 * height, Material.CLOTH))
-        hand_x, hand_z = np.sin(-0.8 * angle) * 0.33 * height, 0.8 * height - np.cos(0.8 * angle) * 0.33 * height
-        hand = (float(hand_x), side * 0.135 * height, float(hand_z))
-        parts.append(ball((0.035 * height, 0.03 * height, 0.07 * height), hand, Material.SKIN))
-    return join(parts)
-
-
-def _limb(joint: tuple[float, float, float], angle: float, length: float, radius: float, material: Material) -> Mesh:
-    """A cylinder that hangs from a joint, swung forward by an angle."""
-    limb = cylinder(radius, length, (0, 0, -length / 2), material, sections=6)
-    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    vertices = limb.vertices.copy()
-    vertices[:, 0] = c * limb.vertices[:, 0] - s * limb.vertices[:, 2]
-    vertices[:, 2] = s * limb.vertices[:, 0] + c * limb.vertices[:, 2]
-    return Mesh(vertices + np.array(joint, np.float32), limb.faces, limb.materials)
+    body = _body(detail)
+    angle = body.swing * np.float32(stride * np.sin(phase))
+    c, s = np.cos(angle), np.sin(angle)
+    x, z = body.mesh.vertices[:, 0], body.mesh.vertices[:, 2] - body.joint_z
+    turned = np.stack([c * x - s * z, body.mesh.vertices[:, 1], s * x + c * z + body.joint_z], axis=1)
+    return Mesh((turned * np.float32(height)).astype(np.float32), body.mesh.faces, body.mesh.materials)

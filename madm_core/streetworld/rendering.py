@@ -55,15 +55,18 @@ def render(
     fine = camera.finer(supersampling) if supersampling > 1 else camera
     directions = np.ascontiguousarray(fine.rays @ pose.rotation.T)
     origins = np.ascontiguousarray(np.broadcast_to(pose.position, directions.shape))
-    face, depth = still.cast(origins, directions)
-    face_moving, depth_moving = moving.cast(origins, directions)
+    face, depth, normals = still.cast(origins, directions)
+    face_moving, depth_moving, normals_moving = moving.cast(origins, directions)
     nearer = (face_moving >= 0) & ((face < 0) | (depth_moving < depth))
     depth = np.where(nearer, depth_moving, depth)
     seen = np.flatnonzero(((face >= 0) | nearer) & (depth < _FAR))
     lengths = np.linalg.norm(directions, axis=1)
     sight = directions / lengths[:, None]
 
-    radiance = _sky(conditions, sight)
+    radiance = np.empty((len(sight), 3), np.float32)
+    open_sky = np.ones(len(sight), np.bool_)
+    open_sky[seen] = False
+    radiance[open_sky] = _sky(conditions, sight[open_sky])
     material = np.full(len(sight), Material.SKY, np.uint8)
     sun, facing, warmth = (np.zeros(len(sight), np.float32) for _ in range(3))
     if len(seen):
@@ -72,8 +75,10 @@ def render(
         fs, fm = face[seen], face_moving[seen]
         fs, fm = np.where(is_moving, 0, fs), np.where(is_moving, fm, 0)
         thing = np.where(is_moving, moving.thing_of_face[fm] + len(still.table.yaw), still.thing_of_face[fs])
-        normal = np.where(is_moving[:, None], moving.normals[fm], still.normals[fs])
-        normal = np.where((np.einsum("ij,ij->i", normal, sight[seen]) > 0)[:, None], -normal, normal)
+        normal = np.where(is_moving[:, None], normals_moving[seen], normals[seen])
+        cosine = np.einsum("ij,ij->i", normal, sight[seen])
+        length = np.sqrt(np.einsum("ij,ij->i", normal, normal))
+        normal = normal * (np.where(cosine > 0, -1.0, 1.0) / np.maximum(length, 1e-12)).astype(np.float32)[:, None]
         place = pose.position + directions[seen] * depth[seen, None]
         yaw = table.yaw[thing]
         points = Points(

@@ -18,6 +18,8 @@ _CLOTHES = (
     (0.08, 0.22, 0.1), (0.3, 0.28, 0.3),
 )  # fmt: skip
 _STRIDE = 1.5  # metres walked in one step cycle
+_NEAR = 25.0  # metres: people farther away are a dozen pixels high and need no detail
+_BEHIND = 12.0  # metres: what is farther behind the camera cannot even throw a shadow into the picture
 _ONCOMING_RING, _WALKERS_RING = 230.0, 110.0
 
 
@@ -99,9 +101,9 @@ class StreetWorld:
         for walker in self._walkers:
             x = _around(here + 40, walker.start + walker.speed * time, _WALKERS_RING)
             heading = 0.0 if walker.speed >= 0 else np.pi
-            things.append(_person_thing(walker, x, walker.y, KERB, heading, abs(walker.speed) * time))
+            things.append(_person_thing(walker, x, walker.y, KERB, heading, abs(walker.speed) * time, x - here))
         things += self._crossing_people(time, here)
-        return things
+        return [thing for thing in things if thing.x > here - _BEHIND]
 
     def _crossing_people(self, time: float, here: float) -> list[Thing]:
         """People on the zebra crossings ahead, as long as the camera car is not upon them."""
@@ -121,7 +123,7 @@ class StreetWorld:
                 heading = np.pi / 2 if phase < 2 * reach else -np.pi / 2
                 z = KERB if abs(y) > self.plan.half_road else 0.0
                 offset = float(rng.uniform(-1.2, 1.2))
-                things.append(_person_thing(walker, x + offset, y, z, heading, speed * time + walker.start))
+                things.append(_person_thing(walker, x + offset, y, z, heading, speed * time + walker.start, x - here))
         return things
 
     def _standing(self, here: float) -> Geometry:
@@ -149,8 +151,8 @@ def _around(center: float, position: float, ring: float) -> float:
     return center + (position - center + ring / 2) % ring - ring / 2
 
 
-def _person_thing(walker: _Walker, x: float, y: float, z: float, heading: float, walked: float) -> Thing:
+def _person_thing(walker: _Walker, x: float, y: float, z: float, heading: float, walked: float, ahead: float) -> Thing:
     phase = 2 * np.pi * walked / _STRIDE
     upper, lower, tone = walker.looks
-    mesh = person(walker.height, phase, 0.5 if walker.speed else 0.06)
+    mesh = person(walker.height, phase, 0.5 if walker.speed else 0.06, 1 if ahead < _NEAR else 0)
     return Thing(mesh, x, y, z, heading, upper, lower, (tone, walker.height, 0.0, 0.0))
