@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--allow-config-change", action="store_true", help="resume although the configuration has changed"
     )
+    arguments.add_argument("--plan-only", action="store_true", help="print the expected memory and leave")
     arguments.add_argument("overrides", nargs="*", metavar="key=value", help="values that win over the file")
     return arguments
 
@@ -34,12 +35,16 @@ def parser() -> argparse.ArgumentParser:
 def train_adapt(arguments: argparse.Namespace) -> int:
     """Runs the command; see :func:`parser`."""
     # Imported here: --help must not wait for torch and diffusers.
+    from madm_core.adaptation.memory_planner import plan_memory
     from madm_core.adaptation.trainer import Trainer
     from madm_core.adaptation.training_config import TrainingConfig
     from madm_core.config import load_config
 
     config = load_config(TrainingConfig, arguments.config, arguments.overrides)
     logging.getLogger("madm_core").setLevel(logging.INFO)
+    print(plan_memory(config).describe(), flush=True)
+    if arguments.plan_only:
+        return 0
     trainer = Trainer(
         config,
         resume=arguments.resume,

@@ -270,12 +270,18 @@ def test_memory_savings_do_not_change_what_is_learnt(tiny_config, tmp_path):
     assert losses[2] == losses[1]
 
 
-def test_mixed_precision_and_memory_layout_run(tiny_config):
-    engine = {"device": "cpu", "workers": 0, "mixed_precision": "bf16", "channels_last": True, "accumulate": 2}
-    config = tiny_config(max_steps=2, batch_size=1, engine=engine)
+@pytest.mark.parametrize("engine", [{"mixed_precision": "bf16"}, {"channels_last": True}])
+def test_other_number_formats_and_memory_layouts_run(tiny_config, engine):
+    config = tiny_config(max_steps=2, engine={"device": "cpu", "workers": 0, **engine})
     result = Trainer(config, progress=False).run()
     assert all(np.isfinite(line["loss"]) for line in lines(config))
     assert load_model_directory(result.model).network.backbone.vae.dtype == torch.float32
+
+
+def test_accumulated_batches_make_one_step(tiny_config):
+    config = tiny_config(max_steps=2, batch_size=1, engine={"device": "cpu", "workers": 0, "accumulate": 2})
+    Trainer(config, progress=False).run()
+    assert [line["step"] for line in lines(config)] == [1, 2]
 
 
 @pytest.mark.parametrize(
