@@ -11,10 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.interfaces import Qos
+from rosbags.interfaces import MessageDefinition, Qos
 
 from madm_core.config import nearest, read_yaml_mapping
-from madm_core.data.bag_storage import BagMessage, BagSource, RosbagsSource, mcap_is_complete, open_storage_files
+from madm_core.data.bag_storage import (
+    BagMessage,
+    BagSource,
+    Channel,
+    RosbagsSource,
+    mcap_is_complete,
+    open_storage_files,
+)
 from madm_core.data.message_types import MessageTypes
 from madm_core.errors import ConfigError, DataError
 
@@ -60,29 +67,34 @@ class BagReader:
             raise DataError("no bag was named", expected="a bag directory or an .mcap or .db3 file")
         self.path = paths[0]
         self._sources: list[BagSource] = []
+        self._types = MessageTypes()
+        self._definitions: dict[str, MessageDefinition] = {}
+        self.topics: dict[str, TopicInfo] = {}
         try:
             for part in paths:
                 self._sources.extend(_open_bag(part))
+            for channel in (channel for source in self._sources for channel in source.channels):
+                self._add_channel(channel)
         except DataError:
             self.close()
             raise
         self.warnings = [source.warning for source in self._sources if source.warning]
         for warning in self.warnings:
             logger.warning("%s", warning)
-        self._types = MessageTypes()
-        self.topics: dict[str, TopicInfo] = {}
-        for channel in (channel for source in self._sources for channel in source.channels):
-            known = self.topics.get(channel.topic)
-            if known is not None and known.type != channel.type:
-                raise DataError(
-                    f"topic {channel.topic} changes its type within the bag", got=f"{known.type} and {channel.type}"
-                )
-            qos = known.offered_qos if known and known.offered_qos else channel.offered_qos
-            self.topics[channel.topic] = TopicInfo(channel.type, channel.count + (known.count if known else 0), qos)
-            self._types.add_definition(channel.type, channel.definition)
         filled = [source for source in self._sources if source.end_ns > 0]
         self.start_ns = min((source.start_ns for source in filled), default=0)
         self.end_ns = max((source.end_ns for source in filled), default=0)
+
+    def _add_channel(self, channel: Channel) -> None:
+        known = self.topics.get(channel.topic)
+        if known is not None and known.type != channel.type:
+            raise DataError(
+                f"topic {channel.topic} changes its type within the bag", got=f"{known.type} and {channel.type}"
+            )
+        qos = known.offered_qos if known and known.offered_qos else channel.offered_qos
+        self.topics[channel.topic] = TopicInfo(channel.type, channel.count + (known.count if known else 0), qos)
+        # Parsed when a message of the type is decoded: a definition that nobody needs must not spoil the bag.
+        self._definitions[channel.type] = channel.definition
 
     @property
     def message_count(self) -> int:
@@ -91,7 +103,13 @@ class BagReader:
 
     @property
     def message_types(self) -> MessageTypes:
-        """The message layouts, including those that only this bag defines."""
+        """The message layouts, including those that only this bag defines.
+
+        Raises:
+            DataError: A definition in the bag cannot be parsed.
+        """
+        for type_name, definition in self._definitions.items():
+            self._types.add_definition(type_name, definition)
         return self._types
 
     def messages(
@@ -138,6 +156,8 @@ class BagReader:
 
     def decode(self, data: bytes, type_name: str) -> Any:
         """The message object of CDR bytes; see :meth:`MessageTypes.decode`."""
+        if type_name in self._definitions:
+            self._types.add_definition(type_name, self._definitions[type_name])
         return self._types.decode(data, type_name)
 
     def describe(self) -> str:

@@ -46,8 +46,8 @@ class BagWriter:
     Raises:
         DataError: The directory exists or cannot be written.
 
-    Use it as a context manager: the index is written at its end. After an exception the messages so far stay in the
-    file, without an index.
+    Use it as a context manager: the index is written at its end, after Ctrl-C as well. After an
+    exception the messages so far stay in the file, without an index.
     """
 
     def __init__(
@@ -120,4 +120,7 @@ class BagWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.__exit__(kind, error, trace)
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.close()  # whoever stops a recording wants to use it
+        else:
+            self._writer.__exit__(kind, error, trace)

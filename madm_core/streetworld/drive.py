@@ -77,7 +77,7 @@ def drive(
         time_ns = start_ns + index * period_ns // steps
         time = time_ns * 1e-9
         is_picture = index % steps == 0
-        view = world.render(time, supersampling=None if is_picture else 1)
+        view = world.render(time)
         yield Instant(
             time_ns,
             view.labels,

@@ -140,8 +140,8 @@ class Geometry:
             origins, directions: (N, 3) float32.
 
         Returns:
-            (N,) face indices, -1 where nothing is hit; (N,) distances in units of the directions' lengths; (N, 3) normals
-            of the faces, of any length and sign.
+            (N,) face indices, -1 where nothing is hit; (N,) distances in units of the directions' lengths; (N, 3)
+            normals of the faces, of any length and sign.
         """
         hit = self._scene().run(origins, directions, output=1)
         return hit["primID"], hit["tfar"], hit["Ng"]

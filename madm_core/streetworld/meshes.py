@@ -12,9 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 
+from madm_core.errors import MissingDependencyError
 from madm_core.streetworld.materials import Material
+
+try:
+    import trimesh
+except ImportError as error:
+    raise MissingDependencyError("StreetWorld needs trimesh", do="pip install 'madm_ros[streetworld]'") from error
 
 Floats = npt.NDArray[np.floating[Any]]
 """Floating point arrays; what is kept or returned is float32."""

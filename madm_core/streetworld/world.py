@@ -133,7 +133,7 @@ class StreetWorld:
             self._cached_block = block
         return self._still
 
-    def render(self, time: float, *, supersampling: int | None = None) -> Rendering:
+    def render(self, time: float) -> Rendering:
         """Everything the sensors need, at a time in seconds."""
         here = self.distance(time)
         return render(
@@ -142,7 +142,7 @@ class StreetWorld:
             self.camera,
             self.pose(time),
             self.conditions,
-            self._supersampling if supersampling is None else supersampling,
+            self._supersampling,
         )
 
 

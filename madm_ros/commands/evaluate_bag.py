@@ -21,7 +21,7 @@ from madm_core.data.bag import BagReader
 from madm_core.errors import ConfigError, DataError, InvalidInputError
 from madm_core.evaluation.bag_evaluation import Protocol, evaluate
 from madm_core.evaluation.bag_frames import Frame, MatchCounts, check_topic, event_frames, image_frames
-from madm_core.evaluation.labels import TrueLabels, labels_of_folder, labels_of_topic
+from madm_core.evaluation.labels import IMAGE_TYPES, TrueLabels, labels_of_folder, labels_of_topic
 from madm_core.labels import LabelMap
 from madm_core.modalities import EventModality
 from madm_core.segmenter import Segmenter
@@ -91,7 +91,7 @@ def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
     with BagReader(chosen.bag) as bag, BagReader(chosen.bag) as label_bag:
         bag.require_topic(chosen.topic)
         if chosen.label_topic:
-            bag.require_topic(chosen.label_topic)
+            bag.require_topic(chosen.label_topic, IMAGE_TYPES)
         segmenter = Segmenter.from_pretrained(
             chosen.model, device=chosen.device, precision=chosen.precision, resize=chosen.resize
         )

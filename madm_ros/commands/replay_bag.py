@@ -28,7 +28,7 @@ from madm_ros.terminal_keys import TerminalKeys
 
 logger = logging.getLogger("replay_bag")
 
-_LATE_NS = 100_000_000
+_NOTABLE_DELAY_NS = 100_000_000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -159,7 +159,7 @@ class _Player:
         self._clock = PlaybackClock(chosen.rate)
         self._keys = TerminalKeys()
         self._published = self._unusable = 0
-        self._latest_ns = 0
+        self._worst_delay_ns = 0
 
     def play(self, start_ns: int, stop_ns: int) -> int:
         """Plays once, or for ever; returns the exit code."""
@@ -197,7 +197,7 @@ class _Player:
                 self._tick(item)
                 continue
             late_ns = self._clock.now_ns() - item.stamp_ns
-            self._latest_ns = max(self._latest_ns, int(late_ns / self._chosen.rate))
+            self._worst_delay_ns = max(self._worst_delay_ns, int(late_ns / self._chosen.rate))
             self._publish(item.topic, item.data)
             bar.n = (item.stamp_ns - start_ns) / 1e9
             bar.update(0)
@@ -228,9 +228,10 @@ class _Player:
         logger.info("published %d messages on %s", self._published, ", ".join(self._publishers.topics))
         if self._unusable:
             logger.warning("%d messages could not be converted and were left out", self._unusable)
-        if self._latest_ns > _LATE_NS:
+        if self._worst_delay_ns > _NOTABLE_DELAY_NS:
             logger.warning(
-                "playing lagged behind by up to %.2f s: choose a lower --rate or fewer --topics", self._latest_ns / 1e9
+                "playing lagged behind by up to %.2f s: choose a lower --rate or fewer --topics",
+                self._worst_delay_ns / 1e9,
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -158,6 +159,7 @@ def _publish(
     from madm_ros.bag_publishers import message_class
 
     rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = rclpy.create_node("street_world", namespace=_NAMESPACE)
     try:
         publishers: dict[str, Any] = {

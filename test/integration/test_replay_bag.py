@@ -157,3 +157,31 @@ def test_real_events_arrive_as_point_clouds_with_the_recorded_stamps(node, share
     with BagReader(recording) as reader:
         assert stamps == [header_stamp_ns(message.data) for message in reader.messages()]
     assert sum(counts) == 218291 + 125183
+
+
+def test_space_bar_of_a_terminal_starts_a_paused_replay(node, bag):
+    import pty
+
+    from sensor_msgs.msg import Image
+
+    received: list[bytes] = []
+    node.create_subscription(Image, "/thermal/image_raw", received.append, 50, raw=True)
+    keyboard, terminal = pty.openpty()
+    arguments = ["--topics", "/thermal/image_raw", "--wait-for-subscribers", "--start-paused", "--clock"]
+    command = [sys.executable, "-m", "madm_ros.commands.replay_bag", str(bag), *arguments]
+    clock: list[object] = []
+    from rosgraph_msgs.msg import Clock
+
+    node.create_subscription(Clock, "/clock", clock.append, 10)
+    process = subprocess.Popen(command, stdin=terminal, stderr=subprocess.PIPE, text=True)
+    try:
+        node.run_until(lambda: len(clock) > 20)
+        assert clock and not received, "the clock ticks, but nothing is played during a pause"
+        os.write(keyboard, b" ")
+        node.run_until(lambda: len(received) == 25)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        os.close(keyboard)
+        os.close(terminal)
+    assert len(received) == 25 and "published 25 messages" in errors

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from madm_core.data.bag import BagReader
 from madm_core.data.bag_writer import BagWriter, offered_qos
-from madm_core.data.message_types import header_stamp_ns, stamp_fields
+from madm_core.data.message_types import MessageTypes, header_stamp_ns, stamp_fields
 from madm_core.errors import DataError
 
 START = 1_700_000_000_000_000_000
@@ -271,3 +273,44 @@ def test_sqlite_file_without_bag_tables(tmp_path):
     connection.close()
     with pytest.raises(DataError, match="cannot be read"):
         BagReader(tmp_path / "other.db3")
+
+
+def test_an_interrupted_recording_is_whole(tmp_path):
+    def record() -> None:
+        with BagWriter(tmp_path / "bag") as writer:
+            writer.add("/count", "std_msgs/msg/UInt32", {"data": 1}, START)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        record()
+    with BagReader(tmp_path / "bag") as reader:
+        assert reader.message_count == 1 and not reader.warnings
+
+
+def test_types_that_only_the_bag_defines_are_decoded_and_bad_definitions_harm_only_themselves(tmp_path):
+    definitions = {
+        "robot_msgs/msg/Grip": "std_msgs/Header header\nfloat32 force\nrobot_msgs/Finger[] fingers\n"
+        + "=" * 80
+        + "\nMSG: robot_msgs/Finger\nstring name\n",
+        "robot_msgs/msg/Odd": "%%% ???\n",
+    }
+    stamp = {"sec": 3, "nanosec": 4}
+    types = MessageTypes()
+    types.add_definition(
+        "robot_msgs/msg/Grip", MessageDefinition(MessageDefinitionFormat.MSG, definitions["robot_msgs/msg/Grip"])
+    )
+    grip = {"header": {"stamp": stamp}, "force": 2.5, "fingers": [{"name": "thumb"}]}
+    with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, name, data in (
+            ("/grip", "robot_msgs/msg/Grip", types.encode("robot_msgs/msg/Grip", grip)),
+            ("/odd", "robot_msgs/msg/Odd", b"\x00\x01\x00\x00\x01"),
+        ):
+            connection = writer.add_connection(topic, name, msgdef=definitions[name], rihs01="RIHS01_0")
+            writer.write(connection, START, data)
+    with BagReader(tmp_path / "bag") as reader:
+        found = {message.topic: message for message in reader.messages()}
+        decoded = reader.decode(found["/grip"].data, "robot_msgs/msg/Grip")
+        assert decoded.force == 2.5 and decoded.fingers[0].name == "thumb"
+        assert header_stamp_ns(found["/grip"].data) == 3_000_000_004
+        with pytest.raises(DataError, match="definition of robot_msgs/msg/Odd"):
+            reader.decode(found["/odd"].data, "robot_msgs/msg/Odd")
