@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from madm_core.data.bag_frames import BagConfig, bag_frames
+from madm_core.data.bag_writer import BagWriter
+from madm_core.errors import ConfigError, DataError
+from madm_core.events import warm_up
+from madm_core.messages.image_arrays import array_to_image_fields
+from madm_core.modalities import EventModality, ThermalModality
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def header(stamp_ns):
+    return {"stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}, "frame_id": "camera"}
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Ten 10 Hz frames of 8-bit thermal pictures whose grey value is their number, one broken message, and a string."""
+    with BagWriter(tmp_path / "bag") as writer:
+        for index in range(10):
+            stamp_ns = START_NS + index * 100_000_000
+            fields = array_to_image_fields(np.full((6, 8), index, np.uint8), "mono8")
+            writer.add("/thermal", "sensor_msgs/msg/Image", {"header": header(stamp_ns), **fields}, stamp_ns)
+        fields = {**array_to_image_fields(np.zeros((6, 8), np.uint8), "mono8"), "encoding": "strange"}
+        writer.add("/thermal", "sensor_msgs/msg/Image", {"header": header(stamp_ns), **fields}, stamp_ns + 1)
+        writer.add("/chatter", "std_msgs/msg/String", {"data": "hello"}, stamp_ns + 2)
+    return tmp_path / "bag"
+
+
+def values(frames):
+    return [int(frames.image(index)[0, 0, 0]) for index in range(len(frames))]
+
+
+def extract(tmp_path, recording, modality=None, **changes):
+    config = BagConfig(**{"bags": (recording,), "topic": "/thermal", **changes})
+    return bag_frames(config, modality or ThermalModality(), tmp_path / "cache", progress=False)
+
+
+def test_all_frames_in_order_without_the_unusable_one(tmp_path, recording, caplog):
+    frames = extract(tmp_path, recording)
+    assert values(frames) == list(range(10))
+    assert frames.image(0).shape == (6, 8, 3)
+    assert "1 messages on /thermal were left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"stride": 3}, [0, 3, 6, 9]),
+        ({"start_s": 0.25, "stop_s": 0.6}, [3, 4, 5]),
+        ({"max_frames": 4}, [0, 1, 2, 3]),
+    ],
+)
+def test_parts_of_a_recording(tmp_path, recording, changes, expected):
+    assert values(extract(tmp_path, recording, **changes)) == expected
+
+
+def test_several_recordings_follow_each_other(tmp_path, recording):
+    assert values(extract(tmp_path, recording, bags=(recording, recording), stride=5)) == [0, 5, 0, 5]
+
+
+def test_frames_come_from_the_cache_until_something_changes(tmp_path, recording, monkeypatch):
+    first = extract(tmp_path, recording)
+    monkeypatch.setattr("madm_core.data.bag_frames._extract", lambda *rest: pytest.fail("extracted again"))
+    assert extract(tmp_path, recording).files == first.files
+    with pytest.raises(pytest.fail.Exception, match="extracted again"):
+        extract(tmp_path, recording, stride=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"topic": "/thermol"}, "/thermol is not in the bag.*Did you mean '/thermal'"),
+        ({"topic": "/chatter"}, "wrong type: got std_msgs/msg/String; expected .*Image"),
+        ({"start_s": 100.0}, "no usable frame on /thermal: got no message in the time range"),
+        ({"bags": (Path("nowhere"),)}, "there is no bag nowhere"),
+    ],
+)
+def test_what_cannot_be_used_is_said(tmp_path, recording, changes, message):
+    with pytest.raises(DataError, match=message):
+        extract(tmp_path, recording, **changes)
+    assert not list((tmp_path / "cache").rglob("*.png"))
+
+
+def test_an_empty_range_is_refused_at_once():
+    with pytest.raises(ConfigError, match="time range of the bag is empty"):
+        BagConfig(bags=("x",), topic="/t", start_s=3.0, stop_s=2.0)
+
+
+def point_cloud(stamp_ns, events):
+    dtype = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i4"), ("p", "u1")])
+    fields = [
+        {"name": name, "offset": dtype.fields[name][1], "datatype": kind, "count": 1}
+        for name, kind in (("x", 4), ("y", 4), ("t", 5), ("p", 2))
+    ]
+    data = np.array(events, dtype)
+    return {
+        "header": header(stamp_ns),
+        "height": 1,
+        "width": len(data),
+        "fields": fields,
+        "is_bigendian": False,
+        "point_step": dtype.itemsize,
+        "row_step": data.nbytes,
+        "data": data.view(np.uint8).ravel(),
+        "is_dense": True,
+    }
+
+
+def test_events_are_cut_into_windows(tmp_path):
+    warm_up()
+    with BagWriter(tmp_path / "bag") as writer:
+        for index in range(6):
+            stamp_ns = START_NS + index * 20_000_000
+            events = [(index, 3, step * 1_000_000, 1) for step in range(20)]
+            writer.add("/events", "sensor_msgs/msg/PointCloud2", point_cloud(stamp_ns, events), stamp_ns)
+    modality = EventModality(window_ms=40.0)
+    with pytest.raises(DataError, match="no usable frame.*sensor_size"):
+        extract(tmp_path, tmp_path / "bag", modality, topic="/events")
+    frames = extract(tmp_path, tmp_path / "bag", modality, topic="/events", sensor_size=(8, 10))
+    assert len(frames) == 2
+    image = frames.image(0)
+    assert image.shape == (8, 10, 3)
+    columns = np.flatnonzero((image != 128).any(axis=(0, 2)))
+    assert columns.tolist() == [0, 1]
