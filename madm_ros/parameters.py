@@ -81,7 +81,7 @@ class NodeParameters:
     )
     modality_overrides: str = _parameter(
         "",
-        "Changes to the model's encoding parameters: 'key=value key=value', e.g. 'window_ms=20' or 'depth_scale=0.001'.",
+        "Changes to the model's encoding parameters: 'key=value key=value', e.g. 'window_ms=20' or 'low=273.15'.",
         AT_RELOAD,
     )
     device: str = _parameter(

@@ -141,11 +141,11 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
                 do="set the publisher's compressedDepth format parameter to png",
             )
         if data.size > _COMPRESSED_DEPTH_HEADER.size:
-            _, depth_a, depth_b = _COMPRESSED_DEPTH_HEADER.unpack_from(data)
+            _, depth_a, depth_b = _COMPRESSED_DEPTH_HEADER.unpack_from(data.data)
             quantisation = (depth_a, depth_b) if description.lstrip().startswith("32FC1") else None
         data = data[_COMPRESSED_DEPTH_HEADER.size :]
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        picture: np.ndarray | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except cv2.error:
         picture = None
     if picture is None:
