@@ -21,11 +21,12 @@ from safetensors.torch import load_file, save_file
 
 from madm_core import __version__
 from madm_core.config import from_mapping
-from madm_core.errors import BaseModelError, CheckpointError, ConfigError, MadmError, ModelDirectoryError
+from madm_core.errors import BaseModelError, CheckpointError, ConfigError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality, modality_from_dict
 from madm_core.model.assembly import assemble_network, stored_state
 from madm_core.model.checksums import directory_checksums, find_damage
+from madm_core.model.head import SegmentationHead
 from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase
@@ -65,10 +66,10 @@ def save_model_directory(
     base_reference: str | Path | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a model directory; at any moment there is either the old one, or the complete new one.
+    """Write a model directory. It is complete or it is not there: it is written beside its place and then renamed.
 
     Args:
-        path: Where. An older model directory there is replaced.
+        path: Where. An older model directory there is replaced, and stays if anything goes wrong.
         network: The network; only read.
         modality: How raw sensor data becomes the network's images.
         label_set: The network's classes.
@@ -79,9 +80,16 @@ def save_model_directory(
 
     Raises:
         ConfigError: The label set does not have the network's number of classes.
-        ModelDirectoryError: Something else than a model directory is at ``path``, or it cannot be written.
+        ModelDirectoryError: Something else than a model directory is at ``path``, it cannot be written, or the network
+            was already changed for inference.
     """
     target = Path(path)
+    if not isinstance(network.head, SegmentationHead) or (network.architecture.lora and network.adapter is None):
+        raise ModelDirectoryError(
+            "a network that was made ready for inference cannot be saved",
+            got="a folded head or a merged adapter",
+            do="save it before a Segmenter takes it over",
+        )
     if len(label_set) != network.architecture.classes:
         raise ConfigError(
             "the label set does not fit the network",
@@ -136,16 +144,16 @@ def load_model_directory(path: str | Path, *, base: str | Path | StableDiffusion
     """
     directory = Path(path)
     description = read_description(directory)
-    damage = find_damage(directory, description["files"])
-    if damage:
-        raise _corrupt(directory, damage)
     try:
+        damage = find_damage(directory, description["files"])
+        if damage:
+            raise _corrupt(directory, damage)
         modality = modality_from_dict(description["modality"])
         label_set = LabelSet.from_dict(description["label_set"])
         height, width = (int(side) for side in description["image_size"])
         architecture = from_mapping(MadmArchitecture, description["architecture"], where="the architecture")
         entry = {key: description["base"][key] for key in ("reference", "vae_sha256", "unet_sha256")}
-    except (MadmError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise _corrupt(directory, f"madm.json: {type(error).__name__}: {error}") from error
     try:
         state = load_file(directory / "model.safetensors")
@@ -229,5 +237,10 @@ def _put_in_place(unfinished: Path, target: Path) -> None:
         return
     older = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
     target.rename(older / "model")
-    unfinished.rename(target)
-    shutil.rmtree(older, ignore_errors=True)
+    try:
+        unfinished.rename(target)
+    except OSError:
+        (older / "model").rename(target)
+        raise
+    finally:
+        shutil.rmtree(older, ignore_errors=True)

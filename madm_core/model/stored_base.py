@@ -25,7 +25,9 @@ def write_base(directory: Path, network: MadmNetwork, *, weights: bool) -> None:
     backbone = network.backbone
     for folder, model in (("unet", backbone.unet), ("vae", backbone.vae)):
         (directory / folder).mkdir(parents=True)
-        (directory / folder / "config.json").write_text(model.to_json_string(), encoding="utf-8")
+        config = json.loads(model.to_json_string())
+        config.pop("_name_or_path", None)  # where it was loaded from on this machine is nobody's business
+        (directory / folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     (directory / "scheduler").mkdir()
     scheduler_config = json.dumps(backbone.scheduler_config, indent=2)
     (directory / "scheduler" / "scheduler_config.json").write_text(scheduler_config, encoding="utf-8")

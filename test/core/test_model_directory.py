@@ -135,6 +135,32 @@ class TestWriting:
         assert list(tmp_path.iterdir()) == [path]
         load_model_directory(path)
 
+    def test_failing_at_the_last_moment_puts_the_older_model_back(
+        self, network: MadmNetwork, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = Path(shutil.copytree(saved, tmp_path / "model"))
+        rename = Path.rename
+
+        def fail_for_the_new_one(source: Path, target: Path) -> Path:
+            if target == path and source.name != "model":
+                raise OSError(5, "Input/output error")
+            return rename(source, target)
+
+        monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+        with pytest.raises(ModelDirectoryError, match="Input/output error"):
+            save(path, network)
+        assert list(tmp_path.iterdir()) == [path]
+        load_model_directory(path)
+
+    def test_a_network_that_a_segmenter_took_over(self, saved: Path, tmp_path: Path) -> None:
+        taken = load_model_directory(saved).network.fold_head()
+        with pytest.raises(ModelDirectoryError, match="before a Segmenter takes it over"):
+            save(tmp_path / "model", taken)
+
+    def test_says_nothing_about_the_machine(self, saved: Path, tiny_base: Path) -> None:
+        for file in saved.rglob("*.json"):
+            assert str(tiny_base) not in file.read_text()
+
     def test_label_set_of_another_size(self, network: MadmNetwork, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="11 classes in 'madm11'"):
             save(tmp_path / "model", network, label_set=LabelSet.named("madm11"))
@@ -189,6 +215,12 @@ class TestRefusals:
     def test_some_other_json(self, copied: Path, text: str) -> None:
         (copied / "madm.json").write_text(text)
         with pytest.raises(ModelDirectoryError, match=r"madm\.json"):
+            load_model_directory(copied)
+
+    @pytest.mark.parametrize("entry", [3, {}, {"bytes": 1}, None])
+    def test_malformed_checksums(self, copied: Path, entry: object) -> None:
+        edit(copied, lambda description: description["files"].update({"base/unet/config.json": entry}))
+        with pytest.raises(ModelDirectoryError, match="damaged"):
             load_model_directory(copied)
 
     @pytest.mark.parametrize("key", ["modality", "label_set", "image_size", "architecture", "base"])

@@ -51,6 +51,21 @@ def test_pickled_weights_are_read(base: Path, tiny_base: Path) -> None:
     torch.testing.assert_close(load_base(base).unet.state_dict(), load_base(tiny_base).unet.state_dict())
 
 
+def test_the_autoencoders_old_tensor_names_are_understood(base: Path, tiny_base: Path) -> None:
+    """Stable Diffusion 1.4 on the hub still names its autoencoder's attention as diffusers did in 2022."""
+    file = base / "vae" / "diffusion_pytorch_model.safetensors"
+    old_names = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+    state = {}
+    for name, tensor in load_file(file).items():
+        for new, old in old_names.items():
+            name = name.replace(new, old)
+        state[name] = tensor
+    assert any(".proj_attn." in name for name in state)
+    save_file(state, file, metadata={"format": "pt"})
+    expected = load_base(tiny_base).vae.state_dict()
+    torch.testing.assert_close(load_base(base).vae.state_dict(), expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("part", ["unet", "vae"])
 class TestDamagedWeights:
     def weights(self, base: Path, part: str) -> Path:
