@@ -13,6 +13,8 @@ from PIL import Image
 
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.evaluation.bag_frames import Frame, MatchCounts
+from madm_core.evaluation.boundaries import Counts, boundary_counts, boundary_iou, strip_width
+from madm_core.evaluation.calibration import Calibration
 from madm_core.evaluation.metrics import Matrix, confusion_matrix, mean_iou_interval, scores
 from madm_core.labels import IGNORE, Labels, LabelSet
 from madm_core.segmenter import Prediction, Segmenter
@@ -27,10 +29,11 @@ PROTOCOLS: dict[Protocol, str] = {
 
 @dataclass
 class FrameResult:
-    """One scored frame: its stamp, its confusion matrix a protocol, and the milliseconds that it took."""
+    """One scored frame: its stamp, confusion matrix and boundary counts a protocol, and the milliseconds it took."""
 
     stamp_ns: int
     matrices: dict[Protocol, Matrix]
+    boundaries: dict[Protocol, Counts]
     milliseconds: float
 
 
@@ -48,6 +51,7 @@ class Evaluation:
     protocols: tuple[Protocol, ...]
     network_size: tuple[int, int]
     frames: list[FrameResult] = field(default_factory=list)
+    calibration: Calibration = field(default_factory=Calibration)
     interrupted: bool = False
 
     def matrices(self, protocol: Protocol) -> Matrix:
@@ -55,6 +59,18 @@ class Evaluation:
         classes = len(self.label_set)
         found = [frame.matrices[protocol] for frame in self.frames]
         return np.stack(found) if found else np.zeros((0, classes, classes + 1), np.int64)
+
+    def _boundary_iou(self, protocol: Protocol, total: Matrix) -> dict[str, float | None]:
+        """Boundary IoU of each class, and their mean under ``"mean"``."""
+        present = total.sum(axis=1) > 0
+        counts = sum((frame.boundaries[protocol] for frame in self.frames), np.zeros((len(present), 2), np.int64))
+        values = boundary_iou(counts, present)
+        mean = float(np.nanmean(values)) if present.any() else None
+        classes = {
+            name: None if np.isnan(value) else float(value)
+            for name, value in zip(self.label_set.names, values, strict=True)
+        }
+        return {"mean": mean, **classes}
 
     def to_dict(self, counts: MatchCounts) -> dict[str, Any]:
         """The measured part of ``metrics.json``."""
@@ -71,6 +87,7 @@ class Evaluation:
                 "meaning": PROTOCOLS[protocol],
                 "size": size,
                 **scores(total).to_dict(self.label_set),
+                "boundary_iou": self._boundary_iou(protocol, total),
                 "mean_iou_where_predicted": scores(measured).to_dict(self.label_set)["mean_iou"],
                 "mean_iou_interval_95": None if np.isnan(low) else [low, high],
                 "confusion_matrix": total.tolist(),
@@ -86,6 +103,7 @@ class Evaluation:
             },
             "interrupted": self.interrupted,
             "latency_ms": _percentiles(times),
+            "calibration": self.calibration.to_dict() if "native" in self.protocols else None,
             "protocols": results,
         }
 
@@ -132,11 +150,16 @@ def evaluate(
                 if native is None:
                     milliseconds = (time.perf_counter() - started) * 1e3
             classes = len(segmenter.label_set)
-            matrices = {
-                protocol: confusion_matrix(found, _resized(frame.truth, found.shape), classes)
-                for protocol, found in predictions.items()
-            }
-            result.frames.append(FrameResult(frame.stamp_ns, matrices, milliseconds))
+            matrices: dict[Protocol, Matrix] = {}
+            boundaries: dict[Protocol, Counts] = {}
+            for protocol, found in predictions.items():
+                truth = _resized(frame.truth, found.shape)
+                matrices[protocol] = confusion_matrix(found, truth, classes)
+                width = strip_width((truth.shape[0], truth.shape[1]))
+                boundaries[protocol] = boundary_counts(found, truth, classes, width)
+            if native is not None:
+                result.calibration.update(native.confidence, native.labels, frame.truth)
+            result.frames.append(FrameResult(frame.stamp_ns, matrices, boundaries, milliseconds))
     except KeyboardInterrupt:
         result.interrupted = True
     return result

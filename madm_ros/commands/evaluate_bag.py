@@ -192,10 +192,14 @@ def _print_table(report: dict[str, Any]) -> None:
         print(f"  pixel accuracy {_percent(result['pixel_accuracy'])}, "
               f"mean accuracy {_percent(result['mean_accuracy'])}, "
               f"frequency-weighted IoU {_percent(result['frequency_weighted_iou'])}")  # fmt: skip
+        print(f"  boundary IoU {_percent(result['boundary_iou']['mean'])} (strips of 2 % of the diagonal)")
         share = result["predicted_share"]
         if share is not None and share < 1:
             print(f"  {_percent(1 - share)} % of the pixels have no measurement and count as misses; "
                   f"without them mIoU would be {_percent(result['mean_iou_where_predicted'])}")  # fmt: skip
+    if report["calibration"]:
+        error = report["calibration"]["expected_calibration_error"]
+        print(f"\nexpected calibration error of the confidence {_percent(error)} %")
     if report["latency_ms"]:
         latency = report["latency_ms"]
         print(

@@ -63,6 +63,8 @@ def test_scores_are_those_of_the_models_predictions(tiny_models, drive, tmp_path
         "scored": 4, "without_labels": 0, "labels_without_frame": 4, "out_of_order": 0, "unusable": {},
     }  # fmt: skip
     assert report["latency_ms"]["median"] > 0
+    assert 0 <= native["boundary_iou"]["mean"] < 0.5 and set(native["boundary_iou"]) == {"mean", *native["classes"]}
+    assert 0 < report["calibration"]["expected_calibration_error"] < 1
     printed = capsys.readouterr().out
     assert "traffic sign" in printed and "4 frames scored" in printed and "count as misses" in printed
 
