@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from madm_core.errors import ConfigError, DeviceError, InvalidInputError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import EncodedImage, modality_named
+from madm_core.model.head import SegmentationHead
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import load_base
 from madm_core.model_directory import save_model_directory
@@ -183,6 +184,35 @@ def test_bf16_keeps_the_noise_of_timestep_0(golden_network: Callable[[int], Madm
     noise = segmenter._network.backbone.shared_noise
     _, noise_share = noise.coefficients(torch.tensor([0]))
     assert noise_share.item() == pytest.approx(0.02916, abs=1e-4)
+
+
+def test_reference_amp_runs_as_the_reference_did(
+    golden_network: Callable[[int], MadmNetwork], image: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autocast over float32 weights, the plain head, the schedule rounded to half: here on a CPU, which also has it."""
+    monkeypatch.setattr("madm_core.segmenter.choose_precision", lambda *_: "reference_amp")
+    segmenter = Segmenter(
+        golden_network(128), modality_named("depth"), LabelSet.named("madm11"), (128, 128), device="cpu"
+    )
+    network = segmenter._network
+    assert isinstance(network.head, SegmentationHead)
+    assert network.head.classifier.weight.dtype == torch.float32
+    _, noise_share = network.backbone.shared_noise.coefficients(torch.tensor([0]))
+    assert noise_share.item() == 0.03125
+    kinds: list[torch.dtype] = []
+    network.head.fusion.conv.register_forward_hook(lambda *call: kinds.append(call[2].dtype))
+    logits = segmenter.logits(image)
+    assert kinds == [torch.float16]
+    assert logits.dtype == torch.float32
+    expected = golden_network(128)(torch.from_numpy(to_network(image))).logits[0]
+    assert (logits - expected).abs().mean() < 0.02 * expected.abs().max()
+
+
+def to_network(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """(1, 3, 128, 128) float32 as the segmenter resizes it."""
+    pixels = torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1)[None] / 255)
+    resized = nn.functional.interpolate(pixels, size=(128, 128), mode="bilinear", antialias=True)
+    return resized.numpy()
 
 
 def test_auto_says_what_it_took(model: Path, caplog: pytest.LogCaptureFixture) -> None:
