@@ -140,40 +140,47 @@ def thermal_frames(folder: Path, encoding: str) -> list[np.ndarray]:
     return [(27815 + picture.astype(np.float32) / 255 * 3500).astype(np.uint16) for picture in pictures]
 
 
-def write_thermal_bag(path: Path, frames: list[np.ndarray], encoding: str, first_ns: int) -> list[int]:
-    """An mcap bag of 10 frames a second; returns the header stamps."""
-    stamps_ns = [first_ns + index * 100_000_000 for index in range(len(frames))]
+def write_thermal_bag(path: Path, parts: list[tuple[str, list[np.ndarray], int]]) -> list[int]:
+    """An mcap bag of 10 frames a second, each part with header stamps of its own; returns all of these."""
+    stamps_ns = []
     with BagWriter(path, storage="mcap") as writer:
-        for frame, stamp_ns in zip(frames, stamps_ns, strict=True):
-            fields = array_to_image_fields(frame, encoding)
-            fields["data"] = np.frombuffer(fields["data"], np.uint8)
-            stamp = {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}
-            message = {"header": {"stamp": stamp, "frame_id": encoding}, **fields}
-            writer.add("/thermal/image_raw", "sensor_msgs/msg/Image", message, stamp_ns + 5_000_000)
+        for encoding, frames, first_ns in parts:
+            for index, frame in enumerate(frames):
+                recorded_ns = 1_700_000_000_000_000_000 + len(stamps_ns) * 100_000_000
+                stamp_ns = first_ns + index * 100_000_000
+                stamps_ns.append(stamp_ns)
+                fields = array_to_image_fields(frame, encoding)
+                fields["data"] = np.frombuffer(fields["data"], np.uint8)
+                stamp = {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}
+                message = {"header": {"stamp": stamp, "frame_id": encoding}, **fields}
+                writer.add("/thermal/image_raw", "sensor_msgs/msg/Image", message, recorded_ns)
     return stamps_ns
 
 
 def test_thermal_recordings(shared_data, tiny_models, start, observer, tmp_path):
     """24 frames of many sizes as mono16, then as mono8 with earlier stamps: a jump back, smoothing starts afresh."""
+    folder = shared_data / "roadscene" / "infrared"
+    parts = [
+        ("mono16", thermal_frames(folder, "mono16"), 1_700_000_000_123_456_789),
+        ("mono8", thermal_frames(folder, "mono8"), 1_600_000_000_987_654_321),
+    ]
+    stamps_ns = write_thermal_bag(tmp_path / "thermal", parts)
+    assert len(stamps_ns) == 48
     node = start(
         "segment", "--model", str(tiny_models["thermal"]), "--input", "/thermal/image_raw", "--ros-args", *EVERY_FRAME
     )
-    node.wait_for("listening on /thermal/image_raw (sensor_msgs/msg/Image)")
+    player = start("replay_bag", str(tmp_path / "thermal"), "--wait-for-subscribers", "120")
     labels: list[Image] = observer.received["segmentation/labels"]
+    observer.spin_until(lambda: len(labels) == 48, timeout_s=150, what="48 label images")
+    assert player.end() == 0, player.output
+    assert stamps(labels) == stamps_ns
+    assert [message.header.frame_id for message in labels] == ["mono16"] * 24 + ["mono8"] * 24
+
     segmenter = Segmenter.from_pretrained(tiny_models["thermal"], device="cpu")
-    for encoding, first_ns in (("mono16", 1_700_000_000_123_456_789), ("mono8", 1_600_000_000_987_654_321)):
-        frames = thermal_frames(shared_data / "roadscene" / "infrared", encoding)
-        assert len(frames) == 24
-        stamps_ns = write_thermal_bag(tmp_path / encoding, frames, encoding, first_ns)
-        del labels[:]
-        player = start("replay_bag", str(tmp_path / encoding), "--wait-for-subscribers", "20")
-        observer.spin_until(lambda: len(labels) == 24, timeout_s=60, what=f"24 label images of {encoding}")
-        assert player.end() == 0, player.output
-        assert stamps(labels) == stamps_ns
-        assert {message.header.frame_id for message in labels} == {encoding}
-        assert [(m.height, m.width) for m in labels] == [frame.shape for frame in frames]
+    for (_, frames, _), part in zip(parts, (labels[:24], labels[24:]), strict=True):
+        assert [(m.height, m.width) for m in part] == [frame.shape for frame in frames]
         segmenter.modality.reset()
-        for index, (frame, message) in enumerate(zip(frames, labels, strict=True)):
+        for index, (frame, message) in enumerate(zip(frames, part, strict=True)):
             encoded = segmenter.modality.encode(frame)  # each of them: the range is smoothed over all frames so far
             if index % 4 == 3:
                 np.testing.assert_array_equal(message_to_array(message), segmenter.segment(encoded).labels)

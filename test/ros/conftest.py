@@ -18,6 +18,11 @@ from rclpy.node import Node
 
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import DepthModality, EncodedImage, Modality
+from madm_ros.frame_statistics import FrameStatistics
+from madm_ros.inputs import Frame, ImageInput
+from madm_ros.parameters import IMAGE
+from madm_ros.qos import input_qos
+from madm_ros.throttled_log import ThrottledLog
 
 # Before any context is made: tests must neither hear nor disturb other nodes of this machine or network.
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
@@ -127,3 +132,29 @@ def world(context: Context) -> Iterator[World]:
         executor.remove_node(node)
         node.destroy_node()
     executor.shutdown()
+
+
+class Receiver:
+    """An image input in the namespace /robot with everything that it hands out."""
+
+    def __init__(self, world, type_name: str = IMAGE, reliability: str = "best_effort") -> None:
+        self.node = world.node("receiver", namespace="/robot")
+        self.frames: list[Frame] = []
+        self.warnings: list[str] = []
+        self.statistics = FrameStatistics()
+        self.input = ImageInput(
+            self.node,
+            "image",
+            type_name,
+            input_qos(reliability, 1),
+            offer=self.frames.append,
+            statistics=self.statistics,
+            warn=ThrottledLog(self.warnings.append, lambda: 60.0),
+            time_jump_s=lambda: 0.5,
+        )
+
+
+@pytest.fixture
+def image_receiver(world) -> Callable[..., Receiver]:
+    """Makes an image input: ``image_receiver(type_name, reliability)``."""
+    return lambda *arguments, **named: Receiver(world, *arguments, **named)

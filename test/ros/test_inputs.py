@@ -1,45 +1,19 @@
-"""Image inputs: lazily read messages, time that jumps, QoS that does not fit, silence that is explained."""
+"""Image inputs: lazily read messages, time that jumps, QoS that does not fit."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
-from rclpy.context import Context
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from madm_core.errors import InvalidInputError, MissingDependencyError
-from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.image_conversion import array_to_message
-from madm_ros.input_monitor import silence_problem
-from madm_ros.inputs import Frame, ImageInput, import_message_type, stamp_of
-from madm_ros.parameters import COMPRESSED_IMAGE, IMAGE
-from madm_ros.qos import input_qos
-from madm_ros.throttled_log import ThrottledLog
-
-
-class Receiver:
-    """An image input with everything that it hands out."""
-
-    def __init__(self, world, type_name: str = IMAGE, reliability: str = "best_effort") -> None:
-        self.node = world.node("receiver", namespace="/robot")
-        self.frames: list[Frame] = []
-        self.warnings: list[str] = []
-        self.statistics = FrameStatistics()
-        self.input = ImageInput(
-            self.node,
-            "image",
-            type_name,
-            input_qos(reliability, 1),
-            offer=self.frames.append,
-            statistics=self.statistics,
-            warn=ThrottledLog(self.warnings.append, lambda: 60.0),
-            time_jump_s=lambda: 0.5,
-        )
+from madm_ros.inputs import Frame, import_message_type, stamp_of
+from madm_ros.parameters import COMPRESSED_IMAGE
 
 
 def frame_of(message) -> Frame:
@@ -60,8 +34,8 @@ def test_the_stamp_is_read_from_the_bytes():
         assert stamp_of(nonsense) is None
 
 
-def test_images_are_decoded_with_header_and_facts(world):
-    receiver = Receiver(world)
+def test_images_are_decoded_with_header_and_facts(world, image_receiver):
+    receiver = image_receiver()
     message = array_to_message(np.arange(6, dtype=np.uint16).reshape(2, 3), "16UC1", Header(frame_id="depth"))
     decoded = receiver.input.decode(frame_of(message))
     assert decoded.header == message.header
@@ -69,8 +43,8 @@ def test_images_are_decoded_with_header_and_facts(world):
     assert decoded.details == {"encoding": "16UC1", "height": 2, "width": 3}
 
 
-def test_compressed_grey_jpegs_are_one_channel(world):
-    receiver = Receiver(world, COMPRESSED_IMAGE)
+def test_compressed_grey_jpegs_are_one_channel(world, image_receiver):
+    receiver = image_receiver(COMPRESSED_IMAGE)
     grey = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
     for picture in (grey, np.dstack([grey] * 3)):
         data = cv2.imencode(".jpg", picture)[1].tobytes()
@@ -80,15 +54,15 @@ def test_compressed_grey_jpegs_are_one_channel(world):
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\x01\x00\x00", b"\xff" * 64, serialize_message(stamped(1.0))[:-3]])
-def test_bytes_that_are_no_message_are_refused(world, raw):
+def test_bytes_that_are_no_message_are_refused(world, image_receiver, raw):
     with pytest.raises(InvalidInputError) as error:
-        Receiver(world).input.decode(Frame(raw, 1, 0.0))
+        image_receiver().input.decode(Frame(raw, 1, 0.0))
     assert error.value.reason in ("serialization", "encoding", "size", "data")
 
 
-def test_bytes_of_any_kind_never_do_more_than_be_refused(world):
+def test_bytes_of_any_kind_never_do_more_than_be_refused(world, image_receiver):
     """Byte-level mutations of a real message: an array or a refusal, nothing else."""
-    receiver = Receiver(world)
+    receiver = image_receiver()
     good = serialize_message(stamped(3.0))
     rng = np.random.default_rng(11)
     refused = 0
@@ -103,8 +77,8 @@ def test_bytes_of_any_kind_never_do_more_than_be_refused(world):
     assert refused > 500
 
 
-def test_a_stamp_far_back_starts_a_new_epoch_and_small_steps_do_not(world):
-    receiver = Receiver(world)
+def test_a_stamp_far_back_starts_a_new_epoch_and_small_steps_do_not(world, image_receiver):
+    receiver = image_receiver()
     receiver.input.subscribe()
     publisher = world.node().create_publisher(Image, "/robot/image", 10)
     world.spin_until(lambda: publisher.get_subscription_count() > 0)
@@ -120,8 +94,8 @@ def test_a_stamp_far_back_starts_a_new_epoch_and_small_steps_do_not(world):
     world.spin_until(lambda: publisher.get_subscription_count() == 0)
 
 
-def test_a_publisher_whose_qos_does_not_fit_is_named(world):
-    receiver = Receiver(world, reliability="reliable")
+def test_a_publisher_whose_qos_does_not_fit_is_named(world, image_receiver):
+    receiver = image_receiver(reliability="reliable")
     receiver.input.subscribe()
     best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     world.node("poor_driver").create_publisher(Image, "/robot/image", best_effort)
@@ -129,45 +103,6 @@ def test_a_publisher_whose_qos_does_not_fit_is_named(world):
     assert receiver.input.incompatible_publishers == 1
     for part in ("RELIABILITY", "/poor_driver", "best_effort", "input_reliability"):
         assert part in receiver.warnings[0]
-    assert "QoS does not fit" in silence_problem(receiver.node, receiver.input, 6.0)
-
-
-def silence(world, receiver: Receiver, publishers: int) -> str:
-    world.spin_until(lambda: receiver.node.count_publishers("/robot/image") == publishers)
-    return silence_problem(receiver.node, receiver.input, 5.04)
-
-
-def test_silence_without_a_publisher_points_to_topics_of_the_type(world):
-    receiver = Receiver(world)
-    receiver.input.subscribe()
-    text = silence(world, receiver, 0)
-    assert "no message on /robot/image for 5.0 s: got no publisher; expected sensor_msgs/msg/Image" in text
-    assert "remap: image:=/its/topic" in text
-    world.node("camera").create_publisher(Image, "/camera/depth/image_raw", 1)
-    world.spin_until(lambda: receiver.node.count_publishers("/camera/depth/image_raw") == 1)
-    assert "remap: image:=/camera/depth/image_raw" in silence(world, receiver, 0)
-
-
-def test_silence_because_of_another_type_says_so(world):
-    receiver = Receiver(world)
-    receiver.input.subscribe()
-    # Of another participant, as in life: one participant cannot use a topic name with two types.
-    elsewhere = Context()
-    elsewhere.init()
-    driver = Node("driver", context=elsewhere)
-    driver.create_publisher(CompressedImage, "/robot/image", 1)
-    text = silence(world, receiver, 1)
-    driver.destroy_node()
-    elsewhere.shutdown()
-    assert "/driver (sensor_msgs/msg/CompressedImage" in text
-    assert "another type" in text and "image_message_type" in text
-
-
-def test_silence_of_a_fitting_publisher_says_that_nothing_is_sent(world):
-    receiver = Receiver(world)
-    receiver.input.subscribe()
-    world.node("driver").create_publisher(Image, "/robot/image", 1)
-    assert "connected but sends nothing" in silence(world, receiver, 1)
 
 
 def test_a_missing_message_package_is_named():
