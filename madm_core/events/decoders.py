@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
 from madm_core.events import evt2, evt3, libcaer, mono
-from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words
+from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words, read_only
 from madm_core.events.foreign_decoder import ForeignDecoder
 
 MAX_SENSOR_SIDE = 32768
@@ -139,7 +139,7 @@ class EventDecoder:
         if self._format is None:
             assert self._foreign is not None
             found, self.triggers = self._foreign.decode(data, time_base)
-            return as_words(found)
+            return read_only(as_words(found))
         words = self._take_words(data, big_endian)
         self.triggers = NO_TRIGGERS
         size = len(words) + self._format.max_events_per_word
@@ -151,7 +151,7 @@ class EventDecoder:
             larger[:n] = self._scratch[:n]
             self._scratch = larger
             n, position = self._fill(words, position, time_base, n)
-        return self._scratch[:n]
+        return read_only(self._scratch[:n])
 
     def drop_partial_word(self) -> int:
         """Forget bytes of an unfinished word, as at the end of a truncated packet; returns and counts them."""
@@ -185,11 +185,13 @@ class EventDecoder:
         self._partial_word = raw[whole:].tobytes()
         raw = raw[:whole]
         if self._format.swap_halves:
-            return np.ascontiguousarray(raw.view("<u4").reshape(-1, 2)[:, ::-1]).view("<u8").reshape(-1)
+            return read_only(np.ascontiguousarray(raw.view("<u4").reshape(-1, 2)[:, ::-1]).view("<u8").reshape(-1))
         words = raw.view(self._format.word)
         if big_endian and self._format.host_byte_order:
             words = words.byteswap()
-        return words
+        if not words.flags.aligned:
+            words = words.copy()
+        return read_only(words)
 
     def _fill(self, words: NDArray[Any], position: int, time_base: int, n: int) -> tuple[int, int]:
         """Decode from ``position`` until the words end or the scratch memory is full, collecting all triggers."""

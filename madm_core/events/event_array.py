@@ -30,6 +30,13 @@ def as_words(records: NDArray[np.void]) -> NDArray[np.int64]:
     return records.view(np.int64).reshape(-1, 2)
 
 
+def read_only(words: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a read-only view: kernels are compiled for arrays that may be written or not, and one form is enough."""
+    view = words.view()
+    view.flags.writeable = False
+    return view
+
+
 def as_events(events: NDArray[np.void]) -> NDArray[np.void]:
     """Return a structured array with the fields x, y, t, p in the layout of EVENT_DTYPE, as a view if it has it.
 

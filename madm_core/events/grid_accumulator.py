@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events import accumulation, segments
+from madm_core.events.event_array import read_only
 from madm_core.events.pixel_map import PixelMap
 from madm_core.events.segments import BLOCK, REGISTERS
 
@@ -61,7 +62,7 @@ class GridAccumulator:
     def add(self, words: NDArray[np.int64], start: int, stop_tick: int = segments.MAX_TICKS) -> int:
         """Add events given as (N, 2) words from ``start`` until one is at or after ``stop_tick``; returns its index."""
         return accumulation.accumulate_words(
-            words,
+            read_only(words),
             start,
             stop_tick,
             self.lookup,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from madm_core.events.event_array import read_only
 from madm_core.events.representations import count_by_polarity
 
 
@@ -40,7 +41,7 @@ class HotPixelSearch:
         """Count events (N, 2); returns the hot pixels (H, W) once the duration has passed, before that None."""
         if self._first is None:
             self._first = int(words[0, 0])
-        count_by_polarity(words, self._counts)
+        count_by_polarity(read_only(words), self._counts)
         if int(words[-1, 0]) - self._first < self._duration:
             return None
         return find_hot_pixels(self._counts.sum(axis=0))

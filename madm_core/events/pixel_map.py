@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
 from madm_core.events.compilation import kernel
+from madm_core.events.event_array import read_only
 
 
 @kernel
@@ -112,7 +113,7 @@ class PixelMap:
     def apply(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return events (N, 2) with their pixels mapped, without those that are dropped."""
         mapped = np.empty_like(words)
-        return mapped[: map_words(words, self.lookup, *self.sensor_shape, *self.shape, mapped)]
+        return mapped[: map_words(read_only(words), self.lookup, *self.sensor_shape, *self.shape, mapped)]
 
 
 def rectify_map_from_camera_info(

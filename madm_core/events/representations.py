@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from madm_core.events import accumulation
 from madm_core.events.compilation import kernel
-from madm_core.events.event_array import EVENT_DTYPE, as_words, make_events
+from madm_core.events.event_array import EVENT_DTYPE, as_words, make_events, read_only
 from madm_core.events.grid_accumulator import GridAccumulator
 
 RepresentationName = Literal["voxel_grid", "polarity_histogram", "time_surface"]
@@ -65,7 +65,7 @@ def polarity_histogram(x: Any, y: Any, t: Any, p: Any, *, height: int, width: in
         float32 (2, height, width): OFF, then ON. Events outside the frame are dropped.
     """
     counts = np.zeros((2, height, width), np.float32)
-    count_by_polarity(as_words(make_events(x, y, t, p)), counts)
+    count_by_polarity(read_only(as_words(make_events(x, y, t, p))), counts)
     return counts
 
 
@@ -94,7 +94,7 @@ def time_surface(
     events = make_events(x, y, t, p)
     if len(events):
         decay_by_polarity(
-            as_words(events), int(events["t"].max() if t_reference is None else t_reference), tau, surface
+            read_only(as_words(events)), int(events["t"].max() if t_reference is None else t_reference), tau, surface
         )
     return surface
 
@@ -161,7 +161,7 @@ class PolarityHistogramRenderer:
     def render(self, words: NDArray[np.int64], t_start: int, t_end: int) -> tuple[NDArray[np.float32], int]:
         """See :class:`Renderer`."""
         counts = np.zeros(self._shape, np.float32)
-        outside = count_by_polarity(words, counts)
+        outside = count_by_polarity(read_only(words), counts)
         self.out_of_frame += outside
         return counts, len(words) - outside
 
@@ -179,7 +179,7 @@ class TimeSurfaceRenderer:
     def render(self, words: NDArray[np.int64], t_start: int, t_end: int) -> tuple[NDArray[np.float32], int]:
         """See :class:`Renderer`."""
         surface = np.zeros(self._shape, np.float32)
-        outside = decay_by_polarity(words, t_end, max(1.0, (t_end - t_start) / 3), surface)
+        outside = decay_by_polarity(read_only(words), t_end, max(1.0, (t_end - t_start) / 3), surface)
         self.out_of_frame += outside
         return surface, len(words) - outside
 

@@ -9,7 +9,7 @@ from madm_core.errors import InvalidInputError
 from madm_core.events.buffered_windows import BufferedWindows
 from madm_core.events.clock import SensorClock
 from madm_core.events.decoders import ALIASES, EventDecoder
-from madm_core.events.event_array import TRIGGER_DTYPE, as_events, as_words
+from madm_core.events.event_array import TRIGGER_DTYPE, as_events, as_words, read_only
 from madm_core.events.hot_pixels import HotPixelSearch
 from madm_core.events.load_shedding import LoadShedder
 from madm_core.events.packet import EventPacketFields
@@ -151,7 +151,7 @@ class EventStream:
         events = as_events(events)
         if np.any(events["t"][1:] < events["t"][:-1]):
             events = events[np.argsort(events["t"], kind="stable")]
-        words = as_words(events)
+        words = read_only(as_words(events))
         closed = self._accumulate(words, int(words[0, 0]) * tick_ns, header) if len(words) else []
         self._count(len(words))
         return closed
@@ -249,7 +249,7 @@ class EventStream:
         wraps = self._clock.missed_wraps(stamp_ns, int(words[0, 0]), decoder.wrap_ticks)
         if wraps:
             decoder.add_wraps(wraps)
-            words[:, 0] += wraps * decoder.wrap_ticks
+            words = words + np.array([wraps * decoder.wrap_ticks, 0])
         if self._clock.started and abs(self._clock.host_ns(int(words[0, 0])) - stamp_ns) > CLOCK_JUMP_NS:
             self.statistics.resets += 1
             self._start(decoder.encoding, decoder.width, decoder.height, decoder.tick_ns)

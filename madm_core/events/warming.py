@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import get_args
 
 import numpy as np
 
 from madm_core.events.decoders import ENCODINGS, EventDecoder
 from madm_core.events.event_array import EVENT_DTYPE, as_words
-from madm_core.events.grid_accumulator import GridAccumulator
+from madm_core.events.pixel_map import PixelMap
+from madm_core.events.representations import RepresentationName, make_renderer
 from madm_core.events.voxel_grid import voxel_grid
 
 
@@ -23,10 +25,10 @@ def warm_up() -> float:
         EventDecoder(encoding, 16, 16).decode(np.zeros(64, np.uint8))
     events = np.zeros(130, EVENT_DTYPE)
     events["t"] = np.arange(130) * 3
-    accumulator = GridAccumulator(3, 16, 16)
-    accumulator.begin(0, 400)
-    accumulator.add(as_words(events), 0)
-    accumulator.finish()
+    words = as_words(events)
+    for name in get_args(RepresentationName):
+        make_renderer(name, 3, 16, 16).render(words, 0, 400)
+    PixelMap.build(16, 16).apply(words)
     voxel_grid(events["x"], events["y"], events["t"], events["p"], bins=3, height=16, width=16)
     columns = [np.ascontiguousarray(events[name]) for name in ("x", "y", "t", "p")]
     voxel_grid(*columns, bins=3, height=16, width=16)
