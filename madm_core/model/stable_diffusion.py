@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, ModelMixin, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import Tensor
 
 from madm_core.errors import BaseModelError
@@ -160,8 +161,15 @@ def model_from_config(
     Raises:
         BaseModelError: A tensor is missing, not expected or of another shape.
     """
-    with torch.device("meta"):
-        model: _Model = model_class.from_config(dict(config))
+    try:
+        with torch.device("meta"):
+            model: _Model = model_class.from_config(dict(config))
+    except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise BaseModelError(
+            f"the configuration of {name} cannot be used",
+            got=f"{type(error).__name__}: {error}",
+            expected=f"a config.json of diffusers' {model_class.__name__}",
+        ) from error
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
     mismatch = describe_mismatch(expected, {key: tensor.shape for key, tensor in state.items()})
     if mismatch:
@@ -198,7 +206,17 @@ def _load_model(model_class: type[_Model], directory: Path, folder: str) -> _Mod
         model, report = model_class.from_pretrained(
             directory, subfolder=folder, output_loading_info=True, torch_dtype=torch.float32, local_files_only=True
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        ImportError,
+        TypeError,
+        AttributeError,
+        ZeroDivisionError,
+        SafetensorError,
+    ) as error:
         raise BaseModelError(
             f"cannot load {directory / folder}",
             got=f"{type(error).__name__}: {error}",

@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor
 
 from madm_core.errors import BaseModelError
@@ -35,7 +37,15 @@ def encode_empty_prompt(path_or_hub_id: str | Path) -> Tensor:
         encoder, report = CLIPTextModel.from_pretrained(
             directory / "text_encoder", output_loading_info=True, local_files_only=True
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        StrictDataclassError,
+    ) as error:
         raise BaseModelError(
             f"cannot load the text encoder of {path_or_hub_id}",
             got=f"{type(error).__name__}: {error}",

@@ -91,6 +91,11 @@ class TestDamagedWeights:
         with pytest.raises(BaseModelError, match="download the base again|Download the base again"):
             load_base(base)
 
+    def test_a_configuration_without_sense(self, base: Path, part: str) -> None:
+        change_json(base / part / "config.json", {"norm_num_groups": 0})
+        with pytest.raises(BaseModelError, match=part):
+            load_base(base)
+
     def test_none(self, base: Path, part: str) -> None:
         self.weights(base, part).unlink()
         with pytest.raises(BaseModelError, match=part):
@@ -170,6 +175,8 @@ def test_model_from_tensors(tiny_base: Path) -> None:
     state = load_file(tiny_base / "unet" / "diffusion_pytorch_model.safetensors")
     model = model_from_config(UNet2DConditionModel, config, state, "the test")
     torch.testing.assert_close(dict(model.state_dict()), state, rtol=0, atol=0)
+    with pytest.raises(BaseModelError, match="configuration of the test cannot be used"):
+        model_from_config(UNet2DConditionModel, {**config, "block_out_channels": "wide"}, state, "the test")
     state["conv_in.bias"] = state["conv_in.bias"][:3]
     with pytest.raises(BaseModelError, match=r"the test.*1 tensors of another shape \(e\.g\. conv_in\.bias \(3,\)"):
         model_from_config(UNet2DConditionModel, config, state, "the test")
