@@ -6,10 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
+from madm_core.events.prefetching import prefetch
 from madm_core.events.segments import BLOCK, EVENTS_AT_ONCE, NOWHERE, ON, SHIFT, UNIT, add_one, fold
 
 MAX_TURNS = 32
 """Steps back to an earlier segment after which sorting the rest is quicker than folding at each."""
+
+
+@kernel
+def fetch_ahead(
+    pixels: NDArray[np.uint32], outside: Scalar, pixel_map: NDArray[np.int32], sums: NDArray[np.int64]
+) -> None:
+    """Prefetch the sums of EVENTS_AT_ONCE prepared events, unless their pixels are still to be mapped."""
+    if outside == 0 and pixel_map.shape[0] == 0:
+        for j in range(EVENTS_AT_ONCE):
+            prefetch(sums, np.uint64(pixels[j]))
 
 
 @kernel
@@ -98,13 +109,15 @@ def accumulate_words(
                 outside = np.int64(0)
                 for j in range(EVENTS_AT_ONCE):
                     word = block[j, 1]
-                    value = UNIT + ((block[j, 0] - middle) & tick_mask)
-                    values[j] = value if word & ON else -value
                     x = np.uint32(word & 0xFFFF)
                     y = np.uint32((word >> 16) & 0xFFFF)
                     off = (x >= width) | (y >= height)
                     pixels[j] = NOWHERE if off else y * width + x
                     outside += off
+                fetch_ahead(pixels, outside, pixel_map, sums)
+                for j in range(EVENTS_AT_ONCE):
+                    value = UNIT + ((block[j, 0] - middle) & tick_mask)
+                    values[j] = value if block[j, 1] & ON else -value
                 add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
@@ -167,15 +180,16 @@ def accumulate_columns(
                 tick_mask = registers[13]
                 outside = np.int64(0)
                 for j in range(EVENTS_AT_ONCE):
-                    value = UNIT + ((block_t[j] - middle) & tick_mask)
-                    values[j] = value if block_p[j] > 0 else -value
-                for j in range(EVENTS_AT_ONCE):
                     # A negative coordinate becomes a huge one.
                     block_column = np.uint32(block_x[j])
                     block_row = np.uint32(block_y[j])
                     off = (block_column >= width) | (block_row >= height)
                     pixels[j] = NOWHERE if off else block_row * width + block_column
                     outside += off
+                fetch_ahead(pixels, outside, pixel_map, sums)
+                for j in range(EVENTS_AT_ONCE):
+                    value = UNIT + ((block_t[j] - middle) & tick_mask)
+                    values[j] = value if block_p[j] > 0 else -value
                 add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
                 i += EVENTS_AT_ONCE
         if strangers > 0:

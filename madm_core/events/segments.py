@@ -204,7 +204,7 @@ def add_one(
             return
         registers[17] += back
     sums[pixel] += sign * (UNIT + ((t - registers[6]) & registers[13]))
-    touched[pixel >> 4] = 1
+    touched[pixel // BLOCK] = 1
     registers[7] += 1
     registers[9] += 1
 
@@ -222,7 +222,14 @@ def finish_grid(grid: NDArray[np.float32], written: NDArray[np.uint8]) -> None:
     """Zero the blocks of a (bins, pixels) grid that this window did not write."""
     pixels = grid.shape[1]
     for b in range(written.shape[0]):
-        for block in range(written.shape[1]):
-            if written[b, block] == STALE:
-                written[b, block] = ZERO
-                grid[b, block * BLOCK : min((block + 1) * BLOCK, pixels)] = 0.0
+        flags = written[b]
+        block = 0
+        while block < flags.shape[0]:
+            if flags[block] != STALE:
+                block += 1
+                continue
+            first = block
+            while block < flags.shape[0] and flags[block] == STALE:
+                flags[block] = ZERO
+                block += 1
+            grid[b, first * BLOCK : min(block * BLOCK, pixels)] = 0.0
