@@ -178,13 +178,17 @@ class _Player:
         try:
             with bar, self._keys:
                 self._play_once(start_ns, stop_ns, bar)
+                if not self._published:
+                    raise DataError(
+                        "there is nothing to play", got="no message of these topics in this part of the bag"
+                    )
                 while chosen.loop:
                     bar.reset()
                     self._play_once(start_ns, stop_ns, bar)
             self._publishers.wait_until_delivered(5.0)
         finally:
             self._say_what_was_done()
-        return 0 if self._published else 1
+        return 0
 
     def _play_once(self, start_ns: int, stop_ns: int, bar: Any) -> None:
         for converter in self._converters.values():
