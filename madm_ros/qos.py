@@ -49,11 +49,14 @@ def describe_publishers(publishers: Sequence[TopicEndpointInfo]) -> str:
     """Who publishes a topic, with type and QoS, in one line; ``no publisher`` when nobody does."""
     if not publishers:
         return "no publisher"
-    parts = [
-        f"{end.node_namespace.rstrip('/')}/{end.node_name} ({end.topic_type}; {describe(end.qos_profile)})"
-        for end in publishers
-    ]
+    parts = [f"{_node_of(end)} ({end.topic_type}; {describe(end.qos_profile)})" for end in publishers]
     return f"{len(parts)} publisher(s): " + ", ".join(parts)
+
+
+def _node_of(endpoint: TopicEndpointInfo) -> str:
+    if "_UNKNOWN_" in endpoint.node_name:  # discovery finds endpoints before it knows whose they are
+        return "a node whose name is not known yet"
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
 
 
 def incompatible_publishers(asked: QoSProfile, publishers: Sequence[TopicEndpointInfo]) -> list[TopicEndpointInfo]:

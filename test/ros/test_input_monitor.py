@@ -34,6 +34,7 @@ def test_silence_because_of_another_type_says_so(world, image_receiver):
     elsewhere.init()
     driver = Node("driver", context=elsewhere)
     driver.create_publisher(CompressedImage, "/robot/image", 1)
+    world.spin_until(lambda: "/driver" in silence(world, receiver, 1))  # the endpoint is found before its node's name
     text = silence(world, receiver, 1)
     driver.destroy_node()
     elsewhere.shutdown()

@@ -47,6 +47,9 @@ def test_publishers_are_described_with_node_type_and_qos():
     assert describe_publishers([]) == "no publisher"
     text = describe_publishers([endpoint(ReliabilityPolicy.BEST_EFFORT)])
     assert text == "1 publisher(s): /robot/driver (sensor_msgs/msg/Image; best_effort, volatile)"
+    nameless = endpoint(ReliabilityPolicy.RELIABLE)
+    nameless.node_name = "_NODE_NAME_UNKNOWN_"
+    assert "a node whose name is not known yet (sensor_msgs" in describe_publishers([nameless])
     assert describe(LATCHED) == "reliable, transient_local"
 
 
