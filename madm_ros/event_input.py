@@ -18,7 +18,7 @@ from madm_core.events import EventStream, EventWindow
 from madm_core.messages.event_messages import parse_event_array, parse_event_packet, parse_point_cloud2
 from madm_core.modalities import EventModality
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
-from madm_ros.parameters import EVENT_PACKET, POINT_CLOUD
+from madm_ros.node_parameters import EVENT_PACKET, POINT_CLOUD
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 
 from madm_core.errors import ConfigError, ModelDirectoryError
 from madm_core.modalities import EventModality
-from madm_ros.parameters import NodeParameters, overrides_of
+from madm_ros.node_parameters import NodeParameters
+from madm_ros.parameters import overrides_of
 from madm_ros.pipeline import Model
 
 _SPEAK_EVERY_S = 5.0

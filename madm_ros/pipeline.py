@@ -13,7 +13,7 @@ from madm_core.errors import InvalidInputError, MadmError
 from madm_core.modalities import EncodedImage, Modality
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
-from madm_ros.parameters import NodeParameters
+from madm_ros.node_parameters import NodeParameters
 from madm_ros.publishers import ResultPublishers
 from madm_ros.throttled_log import ThrottledLog
 

@@ -20,11 +20,11 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from madm_core.errors import MadmError
-from madm_ros import parameters as node_parameters
+from madm_ros import parameters as parameter_rules
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.health import Health
 from madm_ros.model_loading import load_model, load_segmenter
-from madm_ros.parameters import NodeParameters
+from madm_ros.node_parameters import AT_ONCE, SPECS, NodeParameters
 from madm_ros.pipeline import Model
 from madm_ros.publishers import ResultPublishers
 from madm_ros.stream import Stream
@@ -53,10 +53,10 @@ class SegmentationNode(LifecycleNode):
         name: str = "segmentation",
         **node_arguments: Any,
     ) -> None:
-        super().__init__(name, **node_parameters.NODE_OPTIONS, **node_arguments)
+        super().__init__(name, **parameter_rules.NODE_OPTIONS, **node_arguments)
         self._load = load
-        self._values = node_parameters.declare_parameters(self)
-        self.add_on_set_parameters_callback(node_parameters.validate_change)
+        self._values = parameter_rules.declare_parameters(self)
+        self.add_on_set_parameters_callback(parameter_rules.validate_change)
         self.add_post_set_parameters_callback(self._on_parameters_changed)
         self.warn = ThrottledLog(self.get_logger().warning, lambda: self._values.warning_period_s)
         self.statistics = FrameStatistics()
@@ -260,10 +260,10 @@ class SegmentationNode(LifecycleNode):
         return True, f"the model is now {self._values.model}: {loaded.segmenter.description}"
 
     def _on_parameters_changed(self, parameters: list[Parameter]) -> None:
-        self._values = node_parameters.changed(self._values, parameters)
+        self._values = parameter_rules.changed(self._values, parameters)
         for parameter in parameters:
-            spec = node_parameters.SPECS.get(parameter.name)
-            if spec is not None and spec.applies != node_parameters.AT_ONCE:
+            spec = SPECS.get(parameter.name)
+            if spec is not None and spec.applies != AT_ONCE:
                 self.get_logger().info(f"parameter {parameter.name} = {parameter.value!r} takes effect {spec.applies}")
 
     def destroy_node(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from madm_core.modalities import EventModality
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, ImageInput, SensorInput
-from madm_ros.parameters import NodeParameters
+from madm_ros.node_parameters import NodeParameters
 from madm_ros.pipeline import Model, Pipeline
 from madm_ros.publishers import ResultPublishers
 from madm_ros.qos import input_qos

@@ -20,7 +20,7 @@ from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import DepthModality, EncodedImage, Modality
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, ImageInput
-from madm_ros.parameters import IMAGE
+from madm_ros.node_parameters import IMAGE
 from madm_ros.qos import input_qos
 from madm_ros.throttled_log import ThrottledLog
 

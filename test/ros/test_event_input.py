@@ -16,7 +16,7 @@ from madm_ros import inputs
 from madm_ros.event_input import EventInput, event_window
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame
-from madm_ros.parameters import DVS_EVENT_ARRAY, EVENT_PACKET, POINT_CLOUD, PROPHESEE_EVENT_ARRAY
+from madm_ros.node_parameters import DVS_EVENT_ARRAY, EVENT_PACKET, POINT_CLOUD, PROPHESEE_EVENT_ARRAY
 from madm_ros.qos import input_qos
 from madm_ros.throttled_log import ThrottledLog
 

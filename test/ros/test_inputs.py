@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from madm_core.errors import InvalidInputError, MissingDependencyError
 from madm_ros.image_conversion import array_to_message
 from madm_ros.inputs import Frame, import_message_type, stamp_of
-from madm_ros.parameters import COMPRESSED_IMAGE
+from madm_ros.node_parameters import COMPRESSED_IMAGE
 
 
 def frame_of(message) -> Frame:

@@ -96,7 +96,7 @@ def test_segment_passes_arguments_on(monkeypatch):
     assert node["remappings"] == [("image", "/cam"), ("events", "/cam")]
     assert node["parameters"][:3] == ["p.yaml", {"use_sim_time": True}, {"model": "m"}]
     names = {name for values in node["parameters"][1:] for name in values}
-    from madm_ros.parameters import SPECS
+    from madm_ros.node_parameters import SPECS
 
     assert names - {"use_sim_time"} <= set(SPECS)
 

@@ -10,7 +10,7 @@ from madm_core.errors import ConfigError, ModelDirectoryError
 from madm_core.modalities import ThermalModality
 from madm_ros import model_loading
 from madm_ros.model_loading import load_model
-from madm_ros.parameters import NodeParameters
+from madm_ros.node_parameters import NodeParameters
 
 
 def test_the_model_comes_with_its_time_and_overridden_modality(stand_in):

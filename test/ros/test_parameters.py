@@ -12,7 +12,8 @@ from rclpy.parameter import Parameter
 
 from madm_core.errors import ConfigError
 from madm_ros import parameters as node_parameters
-from madm_ros.parameters import SPECS, NodeParameters, declare_parameters, overrides_of, parameters_table
+from madm_ros.node_parameters import SPECS, NodeParameters
+from madm_ros.parameters import declare_parameters, overrides_of, parameters_table
 
 
 def node_with(context, *overrides: Parameter, cli: list[str] | None = None) -> Node:

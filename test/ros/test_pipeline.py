@@ -13,7 +13,7 @@ from madm_core.errors import DeviceError, InvalidInputError
 from madm_core.modalities import EncodedImage
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame
-from madm_ros.parameters import NodeParameters
+from madm_ros.node_parameters import NodeParameters
 from madm_ros.pipeline import Model, Pipeline, input_values
 from madm_ros.throttled_log import ThrottledLog
 

@@ -7,7 +7,7 @@ import pytest
 from madm_core.errors import ConfigError, MissingDependencyError
 from madm_core.modalities import DepthModality, EventModality, ThermalModality
 from madm_ros.frame_statistics import FrameStatistics
-from madm_ros.parameters import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, NodeParameters
+from madm_ros.node_parameters import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, NodeParameters
 from madm_ros.pipeline import Model
 from madm_ros.stream import Stream
 from madm_ros.throttled_log import ThrottledLog
