@@ -156,4 +156,4 @@ def warm_cosine(step: int, steps: int) -> float:
     """Learning-rate multiplier before step ``step`` of ``steps``: a linear rise over the first 100 steps (or a tenth of
     them, where that is less), then half a cosine down to 0."""
     rise = min(100, max(1, steps // 10))
-    return min(1.0, (step + 1) / rise) * 0.5 * (1 + float(np.cos(np.pi * step / steps)))
+    return min(1.0, (step + 1) / rise) * 0.5 * (1 + float(np.cos(np.pi * step / max(1, steps))))

@@ -172,6 +172,8 @@ def _stage(
 
 
 def _means(losses: list[dict[str, float]]) -> dict[str, float]:
+    if not losses:  # a stage of no steps leaves the weights as they were made
+        return {}
     return {name: round(sum(entry[name] for entry in losses) / len(losses), 5) for name in losses[0]}
 
 
