@@ -167,7 +167,7 @@ def make_tiny_config(tiny_data):
             },
             "max_steps": 5,
             "batch_size": 2,
-            "engine": {"device": "cpu", "workers": 0},
+            "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False},
             "checkpoint_every": 2,
             "preview_every": 0,
             "validate_every": 0,
