@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from madm_core.errors import InvalidInputError
 from madm_core.events.buffered_windows import BufferedWindows
 from madm_core.events.clock import SensorClock
 from madm_core.events.decoders import ALIASES, EventDecoder
@@ -17,6 +16,7 @@ from madm_core.events.packet_headers import PacketHeaders
 from madm_core.events.packet_order import PacketOrder
 from madm_core.events.pixel_map import PixelMap
 from madm_core.events.representations import RepresentationName
+from madm_core.events.stream_identity import StreamIdentity
 from madm_core.events.stream_statistics import StreamStatistics
 from madm_core.events.time_windows import TimeWindows
 from madm_core.events.warming import warm_up
@@ -58,8 +58,7 @@ class EventStream:
         self._forget()
 
     def _forget(self) -> None:
-        self._size: tuple[int, int] | None = None
-        self._encoding: str | None = None
+        self._identity = StreamIdentity()
         self._decoder: EventDecoder | None = None
         self._clock: SensorClock | None = None
         self._windows: TimeWindows | BufferedWindows | None = None
@@ -68,10 +67,7 @@ class EventStream:
         self._headers = PacketHeaders()
         self._shedder = LoadShedder(self.window)
 
-    @staticmethod
-    def warm_up() -> float:
-        """See :func:`madm_core.events.warming.warm_up`; call it before the first :meth:`add` of a live stream."""
-        return warm_up()
+    warm_up = staticmethod(warm_up)
 
     def reset(self) -> None:
         """Forget windows, clock and decoder, as when time starts over; statistics and hot pixels stay."""
@@ -93,7 +89,7 @@ class EventStream:
             InvalidInputError: Unknown encoding, or a size or encoding other than the stream's; the stream goes on.
         """
         encoding = ALIASES.get(packet.encoding, packet.encoding)
-        self._check_stream(encoding, packet.width, packet.height)
+        self._identity.require(encoding, packet.width, packet.height)
         if not self._in_order(packet.seq, packet.stamp_ns) or self._sheds(packet.stamp_ns, now_ns):
             return []
         if self._decoder is None:
@@ -106,13 +102,15 @@ class EventStream:
         self.statistics.invalid_words += decoder.invalid_words - invalid
         self.statistics.truncated_bytes += decoder.drop_partial_word()
         self._headers.newest = header
-        if self._windows is not None:
-            self._windows.release()
+        assert self._windows is not None and self._clock is not None
+        self._windows.release()
         if len(words):
             words = self._correct_clock(words, packet.stamp_ns)
             closed = self._accumulate(words, packet.stamp_ns, header)
         else:
-            closed = self._advance(decoder)
+            closed, tick = [], decoder.current_tick
+            if tick is not None and self._clock.started:
+                closed = self._finish(self._windows.advance(tick))
         closed += self._handle_triggers(decoder)
         self._count(len(words))
         return closed
@@ -140,7 +138,7 @@ class EventStream:
         Returns:
             As :meth:`add`; so the errors.
         """
-        self._check_stream("decoded", width, height)
+        self._identity.require("decoded", width, height)
         if not self._in_order(None, stamp_ns):
             return []
         if self._windows is None:
@@ -165,7 +163,7 @@ class EventStream:
 
     def finish(self) -> list[ClosedWindow]:
         """Close the open window at the end of a recording; leaves out one without events."""
-        if self._clock is None or self._windows is None or not self._clock.started:
+        if self._clock is None or self._windows is None:
             return []
         self._windows.release()
         return self._finish([span for span in self._windows.finish() if span.events])
@@ -181,18 +179,8 @@ class EventStream:
         self._windows.release()
         return self._finish(self._windows.flush(self._clock.tick(now_ns)))
 
-    def _check_stream(self, encoding: str, width: int, height: int) -> None:
-        if self._size is not None and ((width, height) != self._size or encoding != self._encoding):
-            raise InvalidInputError(
-                "an event message differs from its stream",
-                reason="size" if encoding == self._encoding else "encoding",
-                got=f"{encoding} {width}x{height}",
-                expected=f"{self._encoding} {self._size[0]}x{self._size[1]}",
-                do="use one topic for each camera; restart the node if the camera was exchanged",
-            )
-
     def _start(self, encoding: str, width: int, height: int, tick_ns: int) -> None:
-        self._encoding, self._size = encoding, (width, height)
+        self._identity.settle(encoding, width, height)
         self._clock = SensorClock(tick_ns)
         window = self.window
 
@@ -201,13 +189,6 @@ class EventStream:
 
         if self.pixel_map is None:
             self.pixel_map = PixelMap.build(height, width) if self._hot_pixel_seconds else None
-        elif self.pixel_map.sensor_shape != (height, width):
-            raise InvalidInputError(
-                "the pixel map does not fit the sensor",
-                reason="size",
-                got=f"{width}x{height} pixels",
-                expected="{1}x{0}".format(*self.pixel_map.sensor_shape),
-            )
         if self._hot_pixel_seconds and not self.statistics.hot_pixels:
             self._search = HotPixelSearch(height, width, ticks(self._hot_pixel_seconds * 1e3))
         self._windows = make_windows(
@@ -275,12 +256,6 @@ class EventStream:
         self.pixel_map = self.pixel_map.without(hot)
         if isinstance(self._windows, TimeWindows):
             self._windows.accumulator.lookup = self.pixel_map.lookup
-
-    def _advance(self, decoder: EventDecoder) -> list[ClosedWindow]:
-        tick = decoder.current_tick
-        if self._windows is None or self._clock is None or tick is None or not self._clock.started:
-            return []
-        return self._finish(self._windows.advance(tick))
 
     def _handle_triggers(self, decoder: EventDecoder) -> list[ClosedWindow]:
         assert self._windows is not None and self._clock is not None

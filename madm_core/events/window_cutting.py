@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from madm_core.errors import InvalidInputError
 from madm_core.events.buffered_windows import BufferedWindows
 from madm_core.events.grid_accumulator import GridAccumulator
 from madm_core.events.pixel_map import PixelMap
@@ -26,7 +27,17 @@ def make_windows(
     """Return what cuts a stream: on arrival if the windows' bounds are known and sums stay exact, else by a buffer.
 
     Events for :class:`TimeWindows` are sensor pixels, for :class:`BufferedWindows` pixels that ``pixel_map`` mapped.
+
+    Raises:
+        InvalidInputError: The pixel map is of another sensor.
     """
+    if pixel_map is not None and pixel_map.sensor_shape != (height, width):
+        raise InvalidInputError(
+            "the pixel map does not fit the sensor",
+            reason="size",
+            got=f"{width}x{height} pixels",
+            expected="{1}x{0}".format(*pixel_map.sensor_shape),
+        )
     if window.accumulates_on_arrival and representation == "voxel_grid":
         accumulator = GridAccumulator(bins, height, width, pixel_map)
         duration = ticks(window.duration_ms)
