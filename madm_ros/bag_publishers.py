@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
 import time
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -17,28 +15,12 @@ from rosbags.interfaces import QosDurability, QosReliability
 
 from madm_core.data.bag import TopicInfo
 from madm_core.errors import DataError, MissingDependencyError
+from madm_ros.message_types import message_class
 
 logger = logging.getLogger(__name__)
 
 Reliability = Literal["reliable", "best_effort", "recorded"]
 Durability = Literal["volatile", "transient_local", "recorded"]
-
-
-def message_class(type_name: str) -> Any:
-    """The Python class of a message type.
-
-    Raises:
-        MissingDependencyError: Its package is not installed for this Python; the message names the apt package.
-    """
-    package, _, name = type_name.split("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError) as error:
-        distribution = os.environ.get("ROS_DISTRO", "jazzy")
-        raise MissingDependencyError(
-            f"{type_name} cannot be published: the Python package {package} is not installed",
-            do=f"run: apt install ros-{distribution}-{package.replace('_', '-')}, or build and source it",
-        ) from error
 
 
 def offered_profile(info: TopicInfo, reliability: Reliability, durability: Durability, depth: int) -> QoSProfile:

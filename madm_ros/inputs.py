@@ -6,8 +6,6 @@ are read straight from their serialised bytes.
 
 from __future__ import annotations
 
-import importlib
-import os
 import struct
 import time
 from abc import ABC, abstractmethod
@@ -24,12 +22,17 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from madm_core.errors import InvalidInputError, MissingDependencyError
+from madm_core.errors import InvalidInputError
 from madm_core.messages.image_arrays import compressed_image_to_array
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.image_conversion import message_to_array, single_channel
+from madm_ros.message_types import message_class
 from madm_ros.qos import describe_publishers, policy_name
 from madm_ros.throttled_log import ThrottledLog
+
+_WITHOUT_PACKAGE = (
+    "publish events as sensor_msgs/msg/PointCloud2 with fields x, y, t, p and set the parameter event_message_type"
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class SensorInput(ABC):
         self._statistics = statistics
         self._warn = warn
         self._time_jump_s = time_jump_s
-        self._type = import_message_type(type_name)
+        self._type = message_class(type_name, otherwise=_WITHOUT_PACKAGE)
         self._subscription: Subscription | None = None
         self._last_stamp_ns: int | None = None
         self.epoch = 0
@@ -228,33 +231,6 @@ class ImageInput(SensorInput):
     def details(self) -> dict[str, object]:
         """Nothing beyond what every input counts."""
         return {}
-
-
-_APT_PACKAGES = {
-    "event_camera_msgs": "event-camera-msgs",
-    "dvs_msgs": "dvs-msgs",
-    "prophesee_event_msgs": "prophesee-event-msgs",
-}
-
-
-def import_message_type(type_name: str) -> Any:
-    """The Python class of a message type such as ``sensor_msgs/msg/Image``.
-
-    Raises:
-        MissingDependencyError: Its package is not installed.
-    """
-    package, _, name = type_name.split("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError) as error:
-        distribution = os.environ.get("ROS_DISTRO", "jazzy")
-        apt_name = _APT_PACKAGES.get(package, package.replace("_", "-"))
-        raise MissingDependencyError(
-            f"messages of type {type_name} cannot be received",
-            got=f"{type(error).__name__}: {error}",
-            do=f"run: apt install ros-{distribution}-{apt_name}, or publish events as sensor_msgs/msg/PointCloud2 with "
-            "fields x, y, t, p and set the parameter event_message_type",
-        ) from error
 
 
 def stamp_of(raw: bytes) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
@@ -77,4 +78,5 @@ class Modality(ABC):
 
 def gray_to_rgb(gray: npt.NDArray[np.float32]) -> Image:
     """(H, W) -> (H, W, 3) by repeating the channel."""
-    return np.repeat(gray[:, :, None], 3, axis=2)
+    image: Image = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+    return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -37,7 +38,7 @@ class DepthModality(Modality):
 
     name: ClassVar[str] = "depth"
     encoding: Literal["log", "inverse", "linear"] = "log"
-    min_depth_m: float = CARLA_MAX_DEPTH_M * float(np.exp(-CARLA_LOG_SPAN))
+    min_depth_m: float = CARLA_MAX_DEPTH_M * math.exp(-CARLA_LOG_SPAN)
     max_depth_m: float = CARLA_MAX_DEPTH_M
     depth_scale: float | None = None
     infinity_is_far: bool = False
@@ -59,21 +60,27 @@ class DepthModality(Modality):
         depth = self._metres(raw)
         if self.infinity_is_far:
             depth[np.isposinf(depth)] = self.max_depth_m
-        valid = np.isfinite(depth) & (depth > 0)
-        if not valid.any():
+        valid = (depth > 0) & (depth < np.inf)  # false for NaN too
+        measured = cv2.countNonZero(valid.view(np.uint8))
+        if not measured:
             return EncodedImage(np.zeros((*depth.shape, 3), np.float32), valid)
-        if not valid.all():
-            depth = _fill_from_nearest(depth, valid)
+        if measured < valid.size:
+            _fill_from_nearest(depth, valid)
         if self.encoding == "log":
-            gray = 1 + np.log(depth / self.max_depth_m) / np.log(self.max_depth_m / self.min_depth_m)
+            gray = cv2.log(depth * np.float32(1 / self.max_depth_m))
+            gray *= np.float32(1 / math.log(self.max_depth_m / self.min_depth_m))
+            gray += np.float32(1)
         elif self.encoding == "inverse":
             far = 1 / self.max_depth_m
-            gray = (1 / depth - far) / (1 / self.min_depth_m - far)
+            scale = 1 / (1 / self.min_depth_m - far)
+            gray = np.float32(scale) / depth
+            gray -= np.float32(scale * far)
         else:
-            gray = depth / self.max_depth_m
-        return EncodedImage(gray_to_rgb(np.clip(gray, 0, 1).astype(np.float32)), valid)
+            gray = depth * np.float32(1 / self.max_depth_m)
+        return EncodedImage(gray_to_rgb(np.clip(gray, 0, 1, out=gray)), valid)
 
     def _metres(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """A fresh array of metres."""
         if raw.ndim != 2 or raw.size == 0 or raw.dtype not in (np.uint16, np.float32):
             raise InvalidInputError(
                 "a depth frame cannot be used",
@@ -83,16 +90,14 @@ class DepthModality(Modality):
                 do="publish 16UC1, mono16 or 32FC1 depth, or set depth_scale for other units",
             )
         scale = self.depth_scale or (0.001 if raw.dtype == np.uint16 else 1.0)
-        return raw.astype(np.float32) * np.float32(scale)
+        metres: npt.NDArray[np.float32] = np.multiply(raw, np.float32(scale), dtype=np.float32)
+        return metres
 
 
-def _fill_from_nearest(depth: npt.NDArray[np.float32], valid: Mask) -> npt.NDArray[np.float32]:
+def _fill_from_nearest(depth: npt.NDArray[np.float32], valid: Mask) -> None:
     """Gives every invalid pixel the depth of the nearest valid one: holes must make no edges that the network sees."""
     _, nearest = cv2.distanceTransformWithLabels(
-        (~valid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        (~valid).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    # OpenCV numbers the valid pixels from 1; label -> depth by looking the numbers up where the pixels are.
-    depth_of_label = np.zeros(int(nearest.max()) + 1, np.float32)
-    depth_of_label[nearest[valid]] = depth[valid]
-    filled: npt.NDArray[np.float32] = np.where(valid, depth, depth_of_label[nearest])
-    return filled
+    # OpenCV numbers the valid pixels from 1 in reading order, which is the order in which indexing gathers them.
+    depth[~valid] = depth[valid][nearest[~valid] - 1]

@@ -23,7 +23,8 @@ from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD
 from madm_core.data.playback import PlaybackClock, paced
 from madm_core.errors import DataError, InvalidInputError, MissingDependencyError
 from madm_core.events import warm_up
-from madm_ros.bag_publishers import BagPublishers, message_class
+from madm_ros.bag_publishers import BagPublishers
+from madm_ros.message_types import message_class
 from madm_ros.terminal_keys import TerminalKeys
 
 logger = logging.getLogger("replay_bag")

@@ -156,7 +156,7 @@ def _publish(
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import try_shutdown
 
-    from madm_ros.bag_publishers import message_class
+    from madm_ros.message_types import message_class
 
     rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -27,7 +27,7 @@ START_S = 1_000_000_000
 @pytest.fixture
 def receiver(world, monkeypatch):
     # The packages of these types are not on PyPI; the input reads their bytes and needs the class to subscribe only.
-    monkeypatch.setattr(inputs, "import_message_type", lambda name: PointCloud2)
+    monkeypatch.setattr(inputs, "message_class", lambda name, otherwise: PointCloud2)
 
     class Receiver:
         def __init__(self, type_name: str, size: tuple[int, int] = (HEIGHT, WIDTH), **modality) -> None:

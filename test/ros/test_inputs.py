@@ -10,9 +10,9 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from madm_core.errors import InvalidInputError, MissingDependencyError
+from madm_core.errors import InvalidInputError
 from madm_ros.image_conversion import array_to_message
-from madm_ros.inputs import Frame, import_message_type, stamp_of
+from madm_ros.inputs import Frame, stamp_of
 from madm_ros.node_parameters import COMPRESSED_IMAGE
 
 
@@ -103,10 +103,3 @@ def test_a_publisher_whose_qos_does_not_fit_is_named(world, image_receiver):
     assert receiver.input.incompatible_publishers == 1
     for part in ("RELIABILITY", "/poor_driver", "best_effort", "input_reliability"):
         assert part in receiver.warnings[0]
-
-
-def test_a_missing_message_package_is_named():
-    with pytest.raises(MissingDependencyError, match="apt install ros-.*-no-such-msgs"):
-        import_message_type("no_such_msgs/msg/Thing")
-    with pytest.raises(MissingDependencyError, match="sensor_msgs/msg/Nothing"):
-        import_message_type("sensor_msgs/msg/Nothing")
