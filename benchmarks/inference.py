@@ -214,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precisions", nargs="+", default=["auto"], help="auto fp32 bf16 fp16 reference_amp")
     parser.add_argument("--compile-mode", default="none")
     parser.add_argument("--images", type=int, default=10, help="images to time")
-    parser.add_argument("--output", type=Path, metavar="JSON", help="also write the numbers here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     options = parser.parse_args(arguments)
     flops = count_flops((options.pixels, options.pixels))
     print(f"Arithmetic of a network of Stable Diffusion 1.4's size, one image of {options.pixels}x{options.pixels}:")

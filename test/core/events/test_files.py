@@ -145,7 +145,7 @@ def test_hdf5_files_that_are_none_of_dsec(tmp_path, monkeypatch):
 
 
 def test_aedat4_through_its_package(tmp_path, monkeypatch, events, reference_grid):
-    """The stand-in has the interface of aedat 2.3; a file written by another package was read with the real one."""
+    """A stand-in with the interface of aedat 2.3: there is no small AEDAT4 file that could be shipped."""
 
     class Decoder:
         def __init__(self, path):
