@@ -24,7 +24,7 @@ class StepReport:
     """What a step did.
 
     Args:
-        numbers: Losses, q, gradient norm, learning rate.
+        numbers: Losses, q, gradient norm, learning rate; means over all processes.
         usable: False when a loss or gradient was not finite on any process and the step was skipped.
         own_fault: Whether this process's batch was the cause.
         batch: The last batch.
@@ -98,7 +98,9 @@ class StepRunner:
         numbers["grad_norm"] = self._clip()
         numbers["learning_rate"] = self.schedule.multiplier(step) * self.method.learning_rate
         own_fault = not math.isfinite(numbers["loss"])
-        if not self._finite_everywhere(numbers):
+        usable = self._finite_everywhere(numbers)
+        numbers = self._mean_over_processes(numbers)
+        if not usable:
             self._undo(statistics)
             return StepReport(numbers, False, own_fault, batch, source, mixed)
         self.optimizer.step()
@@ -150,6 +152,12 @@ class StepRunner:
             finite = finite and math.isfinite(numbers["grad_norm"])
         flag = torch.tensor([1.0 if finite else 0.0], device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum").item() >= self.accelerator.num_processes)
+
+    def _mean_over_processes(self, numbers: dict[str, float]) -> dict[str, float]:
+        if self.accelerator.num_processes == 1:
+            return numbers
+        own = torch.tensor(list(numbers.values()), dtype=torch.float64, device=self.accelerator.device)
+        return dict(zip(numbers, self.accelerator.reduce(own, "mean").tolist(), strict=True))
 
     def _undo(self, statistics: list[torch.Tensor]) -> None:
         """Takes back what the skipped step has changed besides the weights: gradients and running statistics."""
