@@ -233,9 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if device.type == "cuda":
             torch.cuda.empty_cache()
     print_times(results)
-    if options.output:
+    if options.json:
         machine = {"device": device_name(device), "torch": torch.__version__, "python": platform.python_version()}
-        options.output.write_text(json.dumps({"machine": machine, "gflop": flops, "runs": results}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": machine, "gflop": flops, "runs": results}, indent=2) + "\n")
     return 0
 
 
