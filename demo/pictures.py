@@ -43,8 +43,9 @@ def write_contact_sheet(file: Path, recording: Recording, label_set: LabelSet, t
     draw.text((4, 2), title, "black", ImageFont.load_default(13))
     for index, text in enumerate(_CAPTIONS):
         draw.text((index * width // 4 + 4, _MARGIN + 2), text, "black", font)
-    step = width / len(label_set)
-    for class_id, (name, color) in enumerate(zip(label_set.names, label_set.colors, strict=True)):
+    legend = [*zip(label_set.names, label_set.colors, strict=True), ("no data", (0, 0, 0))]
+    step = width / len(legend)
+    for class_id, (name, color) in enumerate(legend):
         left = int(class_id * step)
         draw.rectangle((left + 2, height + 2 * _MARGIN + 6, left + 14, height + 2 * _MARGIN + 18), color)
         draw.text((left + 18, height + 2 * _MARGIN + 4), name, "black", font)

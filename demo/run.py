@@ -51,8 +51,14 @@ def main() -> int:
 
     recordings: dict[str, Recording] = {}
     results = {}
+    print(
+        f"A synthetic street, {HEIGHT}x{WIDTH}, 4 frames a second; camera and node are processes that talk over DDS.\n"
+    )
     for modality in arguments.modality:
         model = arguments.models / f"street-{modality}"
+        if not model.is_dir():
+            print(f"error: no model directory {model}; make it with demo/train_models.py", file=sys.stderr)
+            return 2
         print(f"{modality}: model {model.name} ({_provenance(model)})", flush=True)
         recording = record(modality, model, arguments.output, arguments.seconds)
         if not recording.pictures["labels"]:
@@ -87,12 +93,12 @@ def record(modality: str, model: Path, output: Path, seconds: float) -> Recordin
     with Recorder() as recorder, _process(output / f"{modality}_segment.log", "segment", *node_options) as node:
         began = time.monotonic()
         while not recorder.node_is_ready.wait(0.2):
-            if node.poll() is not None or time.monotonic() - began > 60:
+            if node.poll() is not None or time.monotonic() - began > 180:
                 return recorder.recording
         print(f"  node ready after {time.monotonic() - began:.1f} s; recording {seconds:g} s ...", flush=True)
         street_log = output / f"{modality}_street.log"
         with _process(street_log, "street_world", *street_options, "--events-as", "point_cloud2"):
-            recorder.truth_arrives.wait(60)
+            recorder.truth_arrives.wait(120)
             time.sleep(seconds)
         time.sleep(1)  # the last label images are still on their way
     return recorder.recording
@@ -124,7 +130,7 @@ def evaluate(recording: Recording) -> dict[str, object]:
     matrix = np.zeros((len(MADM11), len(MADM11) + 1), np.int64)
     for stamp in matched:
         matrix += confusion_matrix(labels[stamp], truth[stamp], len(MADM11))
-    ages = recording.ages_ms[WARM_UP_LABELS:] or recording.ages_ms
+    delays = recording.delays_ms[WARM_UP_LABELS:] or recording.delays_ms or [float("nan")]
     keep = (
         "frames_received",
         "frames_published",
@@ -135,17 +141,17 @@ def evaluate(recording: Recording) -> dict[str, object]:
         "device",
     )
     return {
-        "label_images": len(recording.ages_ms),
+        "label_images": len(recording.arrivals_s["labels"]),
         "matched_to_ground_truth": len(matched),
         "rate_hz": recording.rate,
-        "stamp_age_ms": {name: float(np.percentile(ages, q)) for name, q in (("p50", 50), ("p90", 90), ("p99", 99))},
+        "delay_ms": {name: float(np.percentile(delays, q)) for name, q in (("p50", 50), ("p90", 90), ("p99", 99))},
         "quality": scores(matrix).to_dict(MADM11) if matched else None,
         "node": {key: value for key, value in recording.diagnostics.items() if key in keep},
     }
 
 
 def _line(modality: str, result: dict) -> str:
-    ages = result["stamp_age_ms"]
+    delays = result["delay_ms"]
     quality = result["quality"]
     if quality:
         score = (
@@ -155,8 +161,9 @@ def _line(modality: str, result: dict) -> str:
     else:
         score = "no label image has the stamp of a ground truth"
     return (
-        f"  {result['label_images']} label images at {result['rate_hz']:.1f} Hz; stamp age p50 {ages['p50']:.0f},"
-        f" p90 {ages['p90']:.0f}, p99 {ages['p99']:.0f} ms; {result['matched_to_ground_truth']} frames scored: {score}"
+        f"  {result['label_images']} label images at {result['rate_hz']:.1f} Hz; latency p50 {delays['p50']:.0f},"
+        f" p90 {delays['p90']:.0f}, p99 {delays['p99']:.0f} ms\n"
+        f"  {result['matched_to_ground_truth']} frames scored: {score}"
     )
 
 

@@ -19,6 +19,7 @@ import torch
 from madm_core.adaptation.trainer import Trainer
 from madm_core.adaptation.training_config import TrainingConfig
 from madm_core.config import from_mapping
+from madm_core.model_directory import load_model_directory, save_model_directory
 from madm_core.streetworld.dataset import street_frames
 from madm_core.streetworld.folder import FolderWriter
 
@@ -53,10 +54,28 @@ def main() -> None:
         result = trainer.run()
         if not result.finished:
             return
-        target = arguments.output / f"street-{name}"
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(result.model, target)
+        target = ship(result.model, arguments.output / f"street-{name}", name, arguments)
         print(f"{target} is ready")
+
+
+def ship(trained: Path, target: Path, name: str, arguments: argparse.Namespace) -> Path:
+    """Writes the model in half precision, with a description that any reader understands."""
+    model = load_model_directory(trained)
+    summary = f"trained with {name} labels on {arguments.frames} synthetic frames, {arguments.steps} steps; not adapted"
+    return save_model_directory(
+        target,
+        model.network.cast(torch.float16),
+        modality=model.modality,
+        label_set=model.label_set,
+        image_size=model.image_size,
+        provenance={
+            "summary": summary,
+            "command": f"python demo/train_models.py --steps {arguments.steps} --frames {arguments.frames}",
+            "streets": {"train": TRAIN_SEED, "validation": VALIDATION_SEED},
+            "seed": 0,
+            "license": "Apache-2.0",
+        },
+    )
 
 
 def make_streets(folder: Path, seed: int, count: int) -> Path:
