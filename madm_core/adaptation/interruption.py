@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 
-logger = logging.getLogger(__name__)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
@@ -20,7 +24,7 @@ class Interruption:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -34,4 +38,23 @@ class Interruption:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
-        logger.warning("%s: finishing this step, then saving", signal.Signals(number).name)
+        # Neither logging nor print: the signal may have come in the middle of one of their own writes, and Python
+        # refuses ("reentrant call") to start another on the same stream.
+        message = f"\n{signal.Signals(number).name}: finishing this step, then saving (Ctrl-C again: stop at once)\n"
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, message.encode())
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes and threads that start inside never see SIGTERM or SIGINT.
+
+    A terminal's Ctrl-C and a batch system's SIGTERM go to the whole process group: workers that load data would die of
+    it, and the step that is to be finished could not be. Signals to this process are delivered at the end of the block.
+    """
+    # Were it started inside, by the first worker, it would unblock the signals for whatever starts after it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

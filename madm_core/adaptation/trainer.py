@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from madm_core.adaptation import assembly
 from madm_core.adaptation.health import Health
-from madm_core.adaptation.interruption import Interruption
+from madm_core.adaptation.interruption import Interruption, deaf_children
 from madm_core.adaptation.previews import preview, save_preview
 from madm_core.adaptation.progress import Progress, memory_gb
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
@@ -68,6 +68,7 @@ class Trainer:
         self.accelerator = assembly.make_accelerator(config.engine)
         self.directory = RunDirectory(config.output)
         self.step = 0
+        self._saved_step: int | None = None
         self.counters: dict[str, Any] = {
             "skipped_steps": 0,
             "bad_in_a_row": 0,
@@ -133,16 +134,16 @@ class Trainer:
             accelerator.process_index,
             accelerator.num_processes,
         )
-        return iter(
-            DataLoader(
-                self.samples,
-                batch_sampler=numbers,
-                num_workers=engine.workers,
-                pin_memory=accelerator.device.type == "cuda",
-                # Forking a process that runs threads (OpenMP, CUDA) may hang its children.
-                multiprocessing_context="forkserver" if engine.workers else None,
-            )
+        loader = DataLoader(
+            self.samples,
+            batch_sampler=numbers,
+            num_workers=engine.workers,
+            pin_memory=accelerator.device.type == "cuda",
+            # Forking a process that runs threads (OpenMP, CUDA) may hang its children.
+            multiprocessing_context="forkserver" if engine.workers else None,
         )
+        with deaf_children():
+            return iter(loader)
 
     def _after_step(self, report: StepReport, progress: Progress | None) -> None:
         config, step = self.config, self.step
@@ -225,8 +226,12 @@ class Trainer:
         return self._anywhere(best)
 
     def _save(self) -> None:
+        """Writes a checkpoint, unless there is one of this very step."""
+        if self.step == self._saved_step:
+            return
         counters = {**self.counters, "health": self.health.state()}
         self.state.save(self.step, counters, keep=self.config.keep_checkpoints, best=self.counters["best_step"])
+        self._saved_step = self.step
 
     def _resume(self) -> None:
         found = self.state.restore()
@@ -234,6 +239,7 @@ class Trainer:
             logger.warning("no checkpoint was written yet: starting from the beginning")
             return
         self.step, counters = found
+        self._saved_step = self.step
         self.health = Health.from_state(counters["health"])
         self.counters = {name: counters[name] for name in self.counters}
         logger.info("resumed after step %d", self.step)

@@ -121,11 +121,21 @@ def make_golden_model(golden: Path, golden_state):
     return make
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Networks this small gain nothing from threads, and on a busy machine threads that wait for each other make them
+    some twenty times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """A folder with a tiny base, 6 labelled pictures and 5 grey frames with labels."""
     root = tmp_path_factory.mktemp("tiny_data")
-    write_tiny_base(root / "base")
+    write_tiny_base(root / "base", unet_channels=(8, 8, 16, 16), vae_channels=(4, 4, 8, 8), text_width=8)
     rng = np.random.default_rng(0)
     for name, count in (("source", 6), ("target", 5)):
         (root / name / "images").mkdir(parents=True)

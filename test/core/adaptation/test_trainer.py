@@ -6,6 +6,7 @@ import os
 import signal
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -100,15 +101,41 @@ def test_killed_and_resumed_gives_the_same_bits(tiny_config, uninterrupted):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_the_step_saves_and_tells_how_to_go_on(tiny_config, uninterrupted, caplog, number):
     config = tiny_config()
+    before = signal.getsignal(number)
     trainer = Trainer(config, progress=False)
     interrupt_after(trainer, 3, number)
     result = trainer.run()
     assert (result.step, result.finished) == (3, False)
     assert f"train_adapt --config {config.output}/config.yaml --resume" in caplog.text
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
     resumed = Trainer(config, resume=True, progress=False)
     assert resumed.step == 3
     resumed.run()
+    assert_equal(final_weights(config), uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_leaves_the_data_workers_alive(tiny_config, uninterrupted, number):
+    """A terminal's Ctrl-C reaches every process of the training, as do the signals of batch systems."""
+    config = tiny_config(engine={"device": "cpu", "workers": 1, "gradient_checkpointing": False})
+    trainer = Trainer(config, progress=False)
+    run = trainer.runner.run
+
+    def run_and_interrupt(index, samples):
+        if index == 1:
+            children = psutil.Process().children(recursive=True)
+            assert len(children) >= 2  # the fork server and its worker
+            for child in children:
+                child.send_signal(number)
+            os.kill(os.getpid(), number)
+            # Not until the worker had every chance to die of it are the next samples asked for.
+            psutil.wait_procs(children, timeout=0.5)
+        return run(index, samples)
+
+    trainer.runner.run = run_and_interrupt
+    result = trainer.run()
+    assert (result.step, result.finished) == (2, False)
+    Trainer(config, resume=True, progress=False).run()
     assert_equal(final_weights(config), uninterrupted)
 
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from madm_core.adaptation.interruption import Interruption, deaf_children
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_signal_is_remembered_and_the_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        assert not interruption.requested
+        os.kill(os.getpid(), number)
+        assert interruption.requested
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_ctrl_c_stops_at_once_a_second_sigterm_does_not():
+    with Interruption():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_in_the_middle_of_a_write_to_the_same_stream_does_no_harm():
+    """Python refuses to write to a stream from a handler that interrupted a write to it."""
+    code = """
+import io, os, signal, sys
+from madm_core.adaptation.interruption import Interruption
+
+class Raw:
+    closed = False
+    def write(self, data):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return os.write(2, data)
+    def flush(self): pass
+    def readable(self): return False
+    def writable(self): return True
+    def seekable(self): return False
+
+sys.stderr = io.TextIOWrapper(io.BufferedWriter(Raw()), line_buffering=True)
+with Interruption() as interruption:
+    print("written", file=sys.stderr)
+    assert interruption.requested
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "written" in ended.stderr
+    assert "SIGTERM: finishing this step" in ended.stderr
+
+
+def test_children_do_not_hear_what_the_parent_does():
+    with deaf_children():
+        child = subprocess.Popen([sys.executable, "-c", "input(); print('alive')"], stdin=-1, stdout=-1, text=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        child.send_signal(number)
+    assert child.communicate("\n", timeout=30)[0] == "alive\n"
+    assert child.returncode == 0
+
+
+def test_a_signal_during_the_start_of_children_is_delivered_afterwards():
+    with Interruption() as interruption:
+        with deaf_children():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert not interruption.requested
+        assert interruption.requested
