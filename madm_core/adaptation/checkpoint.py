@@ -123,17 +123,29 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints from old to new."""
-    return sorted(path for path in folder.glob("step_*") if (path / _MANIFEST).is_file())
+    complete = (path for path in folder.glob("step_*") if (path / _MANIFEST).is_file())
+    return sorted((path for path in complete if path.name.removeprefix("step_").isdecimal()), key=_step)
 
 
-def prune(folder: Path, keep: int, best: int | None) -> None:
-    """Deletes all but the newest ``keep`` checkpoints and the one of step ``best``."""
+def prune(folder: Path, step: int, *, keep: int, best: int | None) -> None:
+    """Deletes old checkpoints after that of ``step`` has been written.
+
+    What remains is the newest ``keep`` up to ``step`` and the one of step ``best``. Later ones go too: the run was
+    resumed from before them because they are damaged. So do leftovers of a killed process.
+    """
     checkpoints = list_checkpoints(folder)
-    for path in checkpoints[: max(0, len(checkpoints) - keep)]:
-        if best is None or path.name != f"step_{best:06d}":
+    kept = [path for path in checkpoints if _step(path) <= step][-keep:]
+    for path in checkpoints:
+        if path not in kept and _step(path) != best:
             # Without its manifest a half-deleted folder does not count as a checkpoint any more.
             (path / _MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(".step_*.unfinished"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step_"))
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class RunDirectory:
     def write_config(self, config: TrainingConfig) -> None:
         """Writes the configuration with every default filled in."""
         text = yaml.safe_dump(_resolved(config), sort_keys=False, allow_unicode=True)
-        self.config_file.write_text(text, encoding="utf-8")
+        _replace(self.config_file, text)
 
     def check_unchanged(self, config: TrainingConfig, *, allow_change: bool) -> list[str]:
         """Compares a configuration with the one that the run was started with.
@@ -101,7 +102,14 @@ class RunDirectory:
                     kept.append(line)
             except (ValueError, KeyError):
                 continue
-        self.metrics_file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        _replace(self.metrics_file, "".join(f"{line}\n" for line in kept))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file at once: a run that is killed meanwhile keeps the old one."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
 
 
 def _resolved(config: TrainingConfig) -> dict[str, Any]:

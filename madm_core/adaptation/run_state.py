@@ -59,7 +59,7 @@ class RunState:
             }
             counters = {**counters, "processes": self.accelerator.num_processes}
             save_checkpoint(self.folder, Checkpoint(step, weights | statistics, state, counters))
-            prune(self.folder, keep, best)
+            prune(self.folder, step, keep=keep, best=best)
         self.accelerator.wait_for_everyone()
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
