@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
 from madm_core.events.prefetching import prefetch
-from madm_core.events.segments import BLOCK, EVENTS_AT_ONCE, NOWHERE, ON, SHIFT, UNIT, add_one, fold
+from madm_core.events.segments import EVENTS_AT_ONCE, NOWHERE, ON, UNIT, add_one, fold
 
 MAX_TURNS = 32
 """Steps back to an earlier segment after which sorting the rest is quicker than folding at each."""
@@ -31,7 +31,6 @@ def add_block(
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
     sums: NDArray[np.int64],
-    touched: NDArray[np.uint8],
     grid: NDArray[np.float32],
 ) -> None:
     """Add EVENTS_AT_ONCE prepared events, ``outside`` of which lie off the sensor and have the pixel index NOWHERE."""
@@ -45,13 +44,11 @@ def add_block(
                 masked += target == drop
             pixels[j] = target
     elif outside > 0:
-        drop = np.uint32(sums.shape[0] - BLOCK)
+        drop = np.uint32(grid.shape[1])
         for j in range(EVENTS_AT_ONCE):
             pixels[j] = min(pixels[j], drop)
     for j in range(EVENTS_AT_ONCE):
-        pixel = pixels[j]
-        sums[pixel] += values[j]
-        touched[pixel >> SHIFT] = 1
+        sums[pixels[j]] += values[j]
     registers[10] += outside
     registers[12] += masked
     registers[9] += EVENTS_AT_ONCE - outside - masked
@@ -66,9 +63,7 @@ def accumulate_words(
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
     sums: NDArray[np.int64],
-    touched: NDArray[np.uint8],
     grid: NDArray[np.float32],
-    written: NDArray[np.uint8],
 ) -> int:
     """Add EVENT_DTYPE events, as (N, 2) int64 words, from ``start`` until one is at or after ``stop_tick``.
 
@@ -80,9 +75,7 @@ def accumulate_words(
             event; or empty for the identity.
         registers: See the module segments; and so its function ``fold`` for the others.
         sums: Packed sums.
-        touched: Flags of ``sums``.
         grid: (bins, pixels) float32.
-        written: Flags of ``grid``.
 
     Returns:
         Index of the first event that was not added.
@@ -118,7 +111,7 @@ def accumulate_words(
                 for j in range(EVENTS_AT_ONCE):
                     value = UNIT + ((block[j, 0] - middle) & tick_mask)
                     values[j] = value if block[j, 1] & ON else -value
-                add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
+                add_block(pixels, values, outside, pixel_map, registers, sums, grid)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
             for _ in range(min(EVENTS_AT_ONCE, n - i)):
@@ -127,12 +120,10 @@ def accumulate_words(
                     return i
                 word = events[i, 1]
                 sign = 1 if word & ON else -1
-                add_one(
-                    word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, touched, grid, written
-                )
+                add_one(word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, grid)
                 i += 1
         if registers[7] >= registers[8]:
-            fold(registers, sums, touched, grid, written)
+            fold(registers, sums, grid)
     return i
 
 
@@ -145,9 +136,7 @@ def accumulate_columns(
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
     sums: NDArray[np.int64],
-    touched: NDArray[np.uint8],
     grid: NDArray[np.float32],
-    written: NDArray[np.uint8],
 ) -> int:
     """Add the events of four (N,) integer arrays; see :func:`accumulate_words`. ``p`` > 0 is ON.
 
@@ -190,15 +179,15 @@ def accumulate_columns(
                 for j in range(EVENTS_AT_ONCE):
                     value = UNIT + ((block_t[j] - middle) & tick_mask)
                     values[j] = value if block_p[j] > 0 else -value
-                add_block(pixels, values, outside, pixel_map, registers, sums, touched, grid)
+                add_block(pixels, values, outside, pixel_map, registers, sums, grid)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
             for _ in range(min(EVENTS_AT_ONCE, n - i)):
                 sign = 1 if p[i] > 0 else -1
-                add_one(np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, touched, grid, written)
+                add_one(np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, grid)
                 i += 1
         if registers[7] >= registers[8]:
-            fold(registers, sums, touched, grid, written)
+            fold(registers, sums, grid)
         if registers[17] > MAX_TURNS:
             break
     return i

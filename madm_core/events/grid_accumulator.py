@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from madm_core.events import accumulation, segments
 from madm_core.events.event_array import read_only
 from madm_core.events.pixel_map import PixelMap
-from madm_core.events.segments import BLOCK, REGISTERS
+from madm_core.events.segments import REGISTERS
 
 NO_MAP = np.empty(0, np.int32)
 MAX_SPARE = 3
@@ -32,15 +32,13 @@ class GridAccumulator:
         self.width = width
         self.shape = pixel_map.shape if pixel_map else (height, width)
         self._pixels = self.shape[0] * self.shape[1]
-        self._blocks = segments.block_count(self._pixels)
         self.registers = np.zeros(REGISTERS, np.int64)
         self.lookup = pixel_map.lookup if pixel_map else NO_MAP
-        self.sums = np.zeros(self._blocks * BLOCK, np.int64)
-        self.touched = np.zeros(self._blocks, np.uint8)
-        self.grid, self.written = self._new_grid()
-        """(bins, pixels) float32 being accumulated, and what its blocks hold; see the module segments."""
-        self._finished: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = []
-        self._spare: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = [self._new_grid()]
+        self.sums = np.zeros(self._pixels + 1, np.int64)
+        self.grid = self._new_grid()
+        """(bins, pixels) float32 being accumulated, of which FILLED bins are valid; see the module segments."""
+        self._finished: list[NDArray[np.float32]] = []
+        self._spare: list[NDArray[np.float32]] = [self._new_grid()]
 
     def release(self) -> None:
         """Allow the memory of all finished grids to be used again."""
@@ -54,7 +52,6 @@ class GridAccumulator:
             False when the window is too long for exact integer sums, and events must not be added.
         """
         self.discard()
-        segments.begin_grid(self.written)
         return segments.plan_window(
             self.registers, t_start, t_end, self.bins, self.width, self.height, earliest=t_start
         )
@@ -68,26 +65,23 @@ class GridAccumulator:
             self.lookup,
             self.registers,
             self.sums,
-            self.touched,
             self.grid,
-            self.written,
         )
 
     def finish(self) -> NDArray[np.float32]:
         """End the window; returns its grid (bins, H, W), read-only, valid until :meth:`release`."""
-        segments.fold(self.registers, self.sums, self.touched, self.grid, self.written)
-        segments.finish_grid(self.grid, self.written)
+        segments.finish(self.registers, self.sums, self.grid)
         view = self.grid.reshape(self.bins, *self.shape)
         view.flags.writeable = False
-        self._finished.append((self.grid, self.written))
-        self.grid, self.written = self._spare.pop() if self._spare else self._new_grid()
+        self._finished.append(self.grid)
+        self.grid = self._spare.pop() if self._spare else self._new_grid()
         return view
 
     def discard(self) -> None:
         """Drop what was accumulated since :meth:`begin` and not folded yet."""
-        if self.touched.any():
+        if self.registers[segments.SINCE_FOLD]:
+            self.registers[segments.SINCE_FOLD] = 0
             self.sums[:] = 0
-            self.touched[:] = 0
 
     @property
     def events(self) -> int:
@@ -104,5 +98,5 @@ class GridAccumulator:
         """Events of the current window that came too early or too late for any bin."""
         return int(self.registers[segments.OUT_OF_TIME])
 
-    def _new_grid(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        return np.zeros((self.bins, self._pixels), np.float32), np.zeros((self.bins, self._blocks), np.uint8)
+    def _new_grid(self) -> NDArray[np.float32]:
+        return np.zeros((self.bins, self._pixels), np.float32)

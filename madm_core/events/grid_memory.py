@@ -12,8 +12,6 @@ import weakref
 import numpy as np
 from numpy.typing import NDArray
 
-from madm_core.events.segments import BLOCK
-
 MAX_IDLE = 4
 """Dropped buffers kept, all sizes together."""
 
@@ -41,10 +39,9 @@ def _recycle(owner: NDArray[np.float32]) -> None:
             _idle.pop(0)
 
 
-def zero_sums(blocks: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Return this thread's packed sums (blocks * BLOCK,) and flags (blocks,), zero; whoever uses them zeroes them."""
-    if getattr(_scratch, "blocks", None) != blocks:
-        _scratch.sums = np.zeros(blocks * BLOCK, np.int64)
-        _scratch.touched = np.zeros(blocks, np.uint8)
-        _scratch.blocks = blocks
-    return _scratch.sums, _scratch.touched
+def zero_sums(pixels: int) -> NDArray[np.int64]:
+    """Return this thread's packed sums (pixels + 1,), zero but for the last; whoever uses them zeroes them."""
+    sums: NDArray[np.int64] | None = getattr(_scratch, "sums", None)
+    if sums is None or len(sums) != pixels + 1:
+        sums = _scratch.sums = np.zeros(pixels + 1, np.int64)
+    return sums

@@ -16,34 +16,23 @@ from madm_core.events.compilation import Scalar, kernel
 
 (
     T_START, DURATION, BINS, SEGMENT, SEGMENT_START, SEGMENT_STOP, REFERENCE, SINCE_FOLD, FOLD_AFTER, IN_WINDOW,
-    OUT_OF_FRAME, OUT_OF_TIME, MASKED, TICK_MASK, WIDTH, HEIGHT, EARLIEST, TURNS,
-) = range(18)  # fmt: skip
+    OUT_OF_FRAME, OUT_OF_TIME, MASKED, TICK_MASK, WIDTH, HEIGHT, EARLIEST, TURNS, FILLED,
+) = range(19)  # fmt: skip
 """Indices into the int64 registers of an accumulation.
 
 T_START and DURATION are the window in ticks; SEGMENT_START and SEGMENT_STOP the first tick of the current segment and
 the first beyond; REFERENCE the tick that d counts from; FOLD_AFTER how many events one pixel can take before its 40
 bits could overflow; TICK_MASK is 0 for a single bin, where time does not matter, else -1; EARLIEST the first tick whose
-events are accepted; TURNS counts how often time went back to an earlier segment. The others count events.
+events are accepted; TURNS counts how often time went back to an earlier segment; FILLED is the first bin of the grid
+that holds nothing of this window yet, nor do those after it. The others count events.
 """
 
-REGISTERS = 18
+REGISTERS = 19
 EVENTS_AT_ONCE = 64
-BLOCK = 16
-"""Pixels that share a flag telling whether they have to be folded: two cache lines of sums."""
-
-SHIFT = np.uint32(4)
-ZERO, STALE, VALID = 0, 1, 2
-"""What a block of the grid holds: zeros, another window's values, this window's. Only what is needed is cleared."""
-
 NOWHERE = np.uint32(0xFFFFFFFF)
 ON = 1 << 32  # the polarity bit of an event word; bytes beyond it are padding with any content
 UNIT = 1 << 40
 MAX_TICKS = 1 << 61
-
-
-def block_count(pixels: int) -> int:
-    """Blocks for a grid of ``pixels``: a multiple of eight, the last of which takes what falls nowhere."""
-    return -(-(-(-pixels // BLOCK) + 1) // 8) * 8
 
 
 def plan_window(
@@ -98,76 +87,74 @@ def enter_segment(t: Scalar, registers: NDArray[np.int64]) -> bool:
 
 
 @kernel
-def fold(
-    registers: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    touched: NDArray[np.uint8],
-    grid: NDArray[np.float32],
-    written: NDArray[np.uint8],
-) -> None:
+def split(packed: Scalar) -> tuple[float, float]:
+    """Return the lower and the upper sum of a pixel; their parts may cancel, which takes float64."""
+    low = (packed << 24) >> 24
+    return float(low), float((packed - low) >> 40)
+
+
+@kernel
+def fill(registers: NDArray[np.int64], grid: NDArray[np.float32], stop: int) -> None:
+    """Zero the bins before ``stop`` that hold nothing of this window yet."""
+    for b in range(registers[18], stop):
+        grid[b] = 0.0
+    registers[18] = max(registers[18], stop)
+
+
+@kernel
+def fold(registers: NDArray[np.int64], sums: NDArray[np.int64], grid: NDArray[np.float32]) -> None:
     """Add the current segment's sums to its two bins and clear them.
+
+    All pixels are folded, whether or not they had events: in order, memory is fast, and a bin that is met for the
+    first time is written instead of cleared and added to.
 
     Args:
         registers: See the module.
-        sums: (blocks * BLOCK,) int64, the packed sums of each pixel; the last block takes what is not wanted.
-        touched: (blocks,) uint8, 1 where a pixel of a block has sums; cleared.
-        grid: (bins, pixels) float32, added to.
-        written: (bins, blocks) uint8, ZERO, STALE or VALID for each block of the grid.
+        sums: (pixels + 1,) int64, the packed sums of each pixel; the last takes what is not wanted, and is never read.
+        grid: (bins, pixels) float32, added to; its bins from FILLED on may hold anything.
     """
+    if registers[7] == 0:
+        return
+    registers[7] = 0
     segment = registers[3]
     bins = registers[2]
-    slope = np.float32(0.0)
-    offset = np.float32(0.0)
+    slope = 0.0
+    offset = 0.0
     if registers[13] != 0:
-        slope = np.float32((bins - 1) / registers[1])
-        offset = np.float32(((registers[6] - registers[0]) * (bins - 1) - segment * registers[1]) / registers[1])
+        slope = (bins - 1) / registers[1]
+        offset = ((registers[6] - registers[0]) * (bins - 1) - segment * registers[1]) / registers[1]
+    fill(registers, grid, max(segment, 0) + 1)
     pixels = grid.shape[1]
-    groups = touched.view(np.uint64)  # eight flags at a glance
-    for group in range(groups.shape[0]):
-        if groups[group] == 0:
-            continue
-        for block in range(8 * group, 8 * group + 8):
-            if touched[block] == 0:
-                continue
-            touched[block] = 0
-            first = block * BLOCK
-            stop = min(first + BLOCK, pixels)
-            packed = sums[first : first + BLOCK]
-            now = grid[max(segment, 0), first:stop]
-            if written[max(segment, 0), block] != VALID:
-                written[max(segment, 0), block] = VALID
-                now[:] = 0.0
-            if segment < 0:
-                # Before the window: only the first bin reaches so far back.
-                for i in range(now.shape[0]):
-                    value = packed[i]
-                    packed[i] = 0
-                    low = (value << 24) >> 24
-                    high = np.float32((value - low) >> 40)
-                    now[i] += np.float32(low) * slope + high * offset
-            elif segment + 1 < bins and registers[13] != 0:
-                later = grid[segment + 1, first:stop]
-                if written[segment + 1, block] != VALID:
-                    written[segment + 1, block] = VALID
-                    later[:] = 0.0
-                for i in range(now.shape[0]):
-                    value = packed[i]
-                    packed[i] = 0
-                    low = (value << 24) >> 24
-                    high = np.float32((value - low) >> 40)
-                    part = np.float32(low) * slope + high * offset
-                    now[i] += high - part
-                    later[i] += part
-            else:
-                for i in range(now.shape[0]):
-                    value = packed[i]
-                    packed[i] = 0
-                    low = (value << 24) >> 24
-                    high = np.float32((value - low) >> 40)
-                    now[i] += high - (np.float32(low) * slope + high * offset)
-            if stop < first + BLOCK:
-                packed[:] = 0
-    registers[7] = 0
+    now = grid[max(segment, 0)]
+    later = grid[min(segment + 1, bins - 1)]
+    packed = sums[:pixels]
+    two_bins = segment >= 0 and segment + 1 < bins and registers[13] != 0
+    if segment < 0:
+        # Before the window: only the first bin reaches so far back.
+        for i in range(pixels):
+            low, high = split(packed[i])
+            packed[i] = 0
+            now[i] += np.float32(low * slope + high * offset)
+    elif two_bins and registers[18] == segment + 1:
+        for i in range(pixels):
+            low, high = split(packed[i])
+            packed[i] = 0
+            part = low * slope + high * offset
+            now[i] += np.float32(high - part)
+            later[i] = np.float32(part)
+        registers[18] = segment + 2
+    elif two_bins:
+        for i in range(pixels):
+            low, high = split(packed[i])
+            packed[i] = 0
+            part = low * slope + high * offset
+            now[i] += np.float32(high - part)
+            later[i] += np.float32(part)
+    else:
+        for i in range(pixels):
+            low, high = split(packed[i])
+            packed[i] = 0
+            now[i] += np.float32(high - (low * slope + high * offset))
 
 
 @kernel
@@ -179,9 +166,7 @@ def add_one(
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
     sums: NDArray[np.int64],
-    touched: NDArray[np.uint8],
     grid: NDArray[np.float32],
-    written: NDArray[np.uint8],
 ) -> None:
     """Add one event of any time: the careful way, for borders of segments and events out of order."""
     if x < 0 or x >= registers[14] or y < 0 or y >= registers[15]:
@@ -198,38 +183,18 @@ def add_one(
         return
     if t >= registers[5] or t < registers[4]:
         back = t < registers[4]
-        fold(registers, sums, touched, grid, written)
+        fold(registers, sums, grid)
         if not enter_segment(t, registers):
             registers[11] += 1
             return
         registers[17] += back
     sums[pixel] += sign * (UNIT + ((t - registers[6]) & registers[13]))
-    touched[pixel // BLOCK] = 1
     registers[7] += 1
     registers[9] += 1
 
 
 @kernel
-def begin_grid(written: NDArray[np.uint8]) -> None:
-    """Mark what the previous window left in a grid as stale."""
-    for b in range(written.shape[0]):
-        for block in range(written.shape[1]):
-            written[b, block] = min(written[b, block], STALE)
-
-
-@kernel
-def finish_grid(grid: NDArray[np.float32], written: NDArray[np.uint8]) -> None:
-    """Zero the blocks of a (bins, pixels) grid that this window did not write."""
-    pixels = grid.shape[1]
-    for b in range(written.shape[0]):
-        flags = written[b]
-        block = 0
-        while block < flags.shape[0]:
-            if flags[block] != STALE:
-                block += 1
-                continue
-            first = block
-            while block < flags.shape[0] and flags[block] == STALE:
-                flags[block] = ZERO
-                block += 1
-            grid[b, first * BLOCK : min(block * BLOCK, pixels)] = 0.0
+def finish(registers: NDArray[np.int64], sums: NDArray[np.int64], grid: NDArray[np.float32]) -> None:
+    """Fold what is left and zero the bins that no event reached: the grid is ready."""
+    fold(registers, sums, grid)
+    fill(registers, grid, grid.shape[0])

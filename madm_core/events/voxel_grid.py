@@ -126,19 +126,14 @@ def _accumulate(
     x: NDArray[Any], y: NDArray[Any], t: NDArray[Any], p: NDArray[Any], registers: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     bins, width, height = (int(registers[i]) for i in (segments.BINS, segments.WIDTH, segments.HEIGHT))
-    blocks = segments.block_count(height * width)
     grid = recycled_grid(bins, height * width)
-    sums, touched = zero_sums(blocks)
-    written = np.full((bins, blocks), segments.STALE, np.uint8)
-    added = accumulation.accumulate_columns(x, y, t, p, NO_MAP, registers, sums, touched, grid, written)
+    sums = zero_sums(height * width)
+    added = accumulation.accumulate_columns(x, y, t, p, NO_MAP, registers, sums, grid)
     if added < len(t):
         order = added + np.argsort(t[added:], kind="stable")
         registers[segments.TURNS] = 0
-        accumulation.accumulate_columns(
-            x[order], y[order], t[order], p[order], NO_MAP, registers, sums, touched, grid, written
-        )
-    segments.fold(registers, sums, touched, grid, written)
-    segments.finish_grid(grid, written)
+        accumulation.accumulate_columns(x[order], y[order], t[order], p[order], NO_MAP, registers, sums, grid)
+    segments.finish(registers, sums, grid)
     return grid.reshape(bins, height, width)
 
 

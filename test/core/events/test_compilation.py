@@ -26,9 +26,8 @@ def test_warm_up_leaves_nothing_to_compile(encode_evt3, random_events, make_pack
     kernels = [
         evt3.decode_evt3,
         accumulation.accumulate_words,
-        segments.fold,
-        segments.begin_grid,
-        segments.finish_grid,
+        accumulation.accumulate_columns,
+        segments.finish,
     ]
     before = [len(kernel.signatures) for kernel in kernels]
     assert all(before)
@@ -58,10 +57,10 @@ def test_a_read_only_installation_still_works(tmp_path):
         "for locator in caching.CacheImpl._locator_classes:\n"
         "    locator.from_function = classmethod(lambda cls, function, path: None)\n"
         "import numpy as np\n"
-        "from madm_core.events.segments import begin_grid\n"
-        "written = np.array([[0, 1, 2]], np.uint8)\n"
-        "begin_grid(written)\n"
-        "assert written.tolist() == [[0, 1, 1]]\n"
+        "from madm_core.events.segments import FILLED, REGISTERS, fill\n"
+        "registers, grid = np.zeros(REGISTERS, np.int64), np.ones((3, 4), np.float32)\n"
+        "fill(registers, grid, 2)\n"
+        "assert registers[FILLED] == 2 and grid.sum(axis=1).tolist() == [0, 0, 4]\n"
     )
     root = Path(__file__).resolve().parents[3]
     result = subprocess.run(

@@ -42,6 +42,13 @@ def test_any_events_in_order(reference_grid, events, bins):
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
 
 
+def test_many_events_of_one_pixel_cancel_exactly():
+    """A thousand events at t_start add nothing to the last bin, however large their parts are."""
+    x, p, t = np.zeros(1000, np.uint16), np.zeros(1000, np.uint8), np.zeros(1000, np.int64)
+    t[-1] = 41
+    assert voxel_grid(x, x, t, p, bins=2, height=1, width=1).flatten().tolist() == [-999, -1]
+
+
 @settings(max_examples=80, deadline=None)
 @given(events=event_arrays(in_order=False), bins=st.integers(1, 9), data=st.data())
 def test_any_order_and_any_bounds(reference_grid, events, bins, data):
