@@ -19,7 +19,7 @@ from madm_core.model.tiny_base import write_tiny_base
 
 @pytest.fixture
 def config_file(tmp_path) -> Path:
-    write_tiny_base(tmp_path / "base", unet_channels=(8, 8, 16, 16))
+    write_tiny_base(tmp_path / "base", unet_channels=(8, 8, 16, 16), vae_channels=(4, 4, 8, 8), text_width=8)
     rng = np.random.default_rng(0)
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
@@ -65,8 +65,10 @@ def train(launcher: list[str], config: Path, *words: str) -> None:
 @pytest.mark.timeout(600)
 def test_two_processes_equal_two_accumulated_batches(config_file, tmp_path):
     port = str(20000 + os.getpid() % 20000)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    train([*launch, "--master_port", port], config_file)
+    # --multi_gpu chooses the launcher of several processes, engine.device=cpu (in the file) where they compute; --cpu
+    # would choose the launcher of one process, whatever --num_processes says.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    train([*launch, "--num_machines", "1", "--mixed_precision", "no", "--main_process_port", port], config_file)
     train([sys.executable], config_file, f"output={tmp_path}/one", "engine.accumulate=2")
     two, one = (
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
