@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         [
             "train_adapt --config config/train/folder_to_bag.yaml output=runs/my_camera",
             "train_adapt --config runs/my_camera/config.yaml --resume",
-            "accelerate launch --num_processes 2 -m madm_ros.commands.train_adapt --config config.yaml",
+            "accelerate launch --multi_gpu --num_processes 2 -m madm_ros.commands.train_adapt --config config.yaml",
         ],
     )
     arguments.add_argument("--config", type=Path, required=True, help="YAML file; see config/train/")
