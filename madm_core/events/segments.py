@@ -28,7 +28,8 @@ that holds nothing of this window yet, nor do those after it. The others count e
 """
 
 REGISTERS = 19
-EVENTS_AT_ONCE = 64
+EVENTS_AT_ONCE = 256
+"""Events prepared together: enough for their prefetched sums to arrive, few enough to stay in the first cache."""
 NOWHERE = np.uint32(0xFFFFFFFF)
 ON = 1 << 32  # the polarity bit of an event word; bytes beyond it are padding with any content
 UNIT = 1 << 40

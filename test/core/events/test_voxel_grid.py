@@ -24,7 +24,7 @@ def columns(events):
 
 @st.composite
 def event_arrays(draw, in_order=True):
-    count = draw(st.integers(1, 300))
+    count = draw(st.integers(1, 700))
     duration = draw(st.sampled_from([1, 7, 1000, 50_000, 3_000_000]))
     first = draw(st.sampled_from([0, -5000, 1_700_000_000_000_000]))
     t = draw(hnp.arrays(np.int64, count, elements=st.integers(0, duration))) + first
