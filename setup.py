@@ -57,7 +57,7 @@ setup(
         "streetworld": ["trimesh>=4.6", "embreex>=2.17.7", "scipy>=1.11"],
         "dsec": ["h5py>=3.10", "hdf5plugin>=5"],
         # colcon test looks for an extra of this name that holds pytest.
-        "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3"],
+        "test": ["hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "pytest-timeout>=2.3"],
         "dev": [
             "colcon-common-extensions==0.3.0",
             "colcon-ros==0.5.0",
