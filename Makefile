@@ -30,9 +30,8 @@ $(READY): constraints.txt setup.py pyproject.toml
 	@echo "$(VENV) is ready."
 
 test: $(READY)
-	@echo "Running all tests (about ten minutes on 2 cores) ..."
-	@# One thread a process: tests start several processes, and small networks lose more by sharing than they gain.
-	@OMP_NUM_THREADS=1 $(RUN) python -m pytest
+	@echo "Running all tests (about twelve minutes on 2 cores) ..."
+	@$(RUN) python -m pytest
 
 demo: $(READY)
 	@$(RUN) python demo/run.py

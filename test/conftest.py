@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# One thread a process, set before torch is imported: tests start several processes that share few cores, and labels are
+# compared to the pixel between processes, where another number of threads may round a tie differently.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
