@@ -18,13 +18,11 @@ from tqdm import tqdm
 
 from madm_core.command_line import command_parser, run_command
 from madm_core.data.bag import BagReader, TopicInfo
+from madm_core.data.bag_storage import BagMessage
 from madm_core.data.event_clouds import EventCloudConverter
-from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD
-from madm_core.data.playback import PlaybackClock, paced
-from madm_core.errors import DataError, InvalidInputError, MissingDependencyError
-from madm_core.events import warm_up
+from madm_core.errors import DataError, InvalidInputError
+from madm_ros.bag_player import BagPlayer, cloud_converters, published_as
 from madm_ros.bag_publishers import BagPublishers
-from madm_ros.message_types import message_class
 from madm_ros.terminal_keys import TerminalKeys
 
 logger = logging.getLogger("replay_bag")
@@ -96,17 +94,13 @@ def _replay(chosen: argparse.Namespace, words: list[str]) -> int:
         if bag.message_count == 0 or start_ns > bag.end_ns:
             length = (bag.end_ns - bag.start_ns) / 1e9
             raise DataError("there is nothing to play", got=f"a bag of {length:.3f} s, {bag.describe()}")
-        converters = _converters(topics, chosen.events_as)
-        published_as = {
-            topic: TopicInfo(POINT_CLOUD if topic in converters else info.type, info.count, info.offered_qos)
-            for topic, info in topics.items()
-        }
+        converters = cloud_converters(topics, chosen.events_as)
         # Our own handling of Ctrl-C: rclpy's would invalidate the publishers while they are in use.
         rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         node = rclpy.create_node("replay_bag")
         try:
-            return _Player(node, bag, published_as, converters, chosen).play(start_ns, stop_ns)
+            return _Replay(node, bag, topics, converters, chosen).run(start_ns, stop_ns)
         finally:
             node.destroy_node()
             try_shutdown()
@@ -123,28 +117,8 @@ def _check(chosen: argparse.Namespace) -> None:
         raise InvalidInputError("--start-paused needs a terminal whose space bar resumes", reason="option")
 
 
-def _converters(topics: dict[str, TopicInfo], events_as: str | None) -> dict[str, EventCloudConverter]:
-    """Which event topics go out as point clouds."""
-    converters = {}
-    for topic, info in topics.items():
-        if info.type not in EVENT_TYPES or events_as == "recorded":
-            continue
-        reason = "as asked for"
-        if events_as is None:
-            try:
-                message_class(info.type)
-                continue
-            except MissingDependencyError as error:
-                reason = str(error)
-        logger.warning("%s goes out as %s instead of %s: %s", topic, POINT_CLOUD, info.type, reason)
-        converters[topic] = EventCloudConverter(info.type)
-    if converters:
-        warm_up()  # compiles the decoders now rather than while the first messages are due
-    return converters
-
-
-class _Player:
-    """Plays the messages and shows where it is."""
+class _Replay:
+    """Plays once or for ever, and shows where it is."""
 
     def __init__(
         self,
@@ -154,69 +128,52 @@ class _Player:
         converters: dict[str, EventCloudConverter],
         chosen: argparse.Namespace,
     ) -> None:
-        self._bag, self._converters, self._chosen = bag, converters, chosen
-        self._publishers = BagPublishers(node, topics, chosen.reliability, chosen.durability, chosen.depth)
+        self._chosen = chosen
+        self._end_ns = bag.end_ns
+        self._publishers = BagPublishers(
+            node, published_as(topics, converters), chosen.reliability, chosen.durability, chosen.depth
+        )
         self._clock_publisher = node.create_publisher(Clock, "/clock", 10) if chosen.clock else None
-        self._clock = PlaybackClock(chosen.rate)
         self._keys = TerminalKeys()
-        self._published = self._unusable = 0
-        self._worst_delay_ns = 0
+        self._bar: Any = None
+        self._player = BagPlayer(bag, self._publishers, converters, chosen.rate, self._wait)
 
-    def play(self, start_ns: int, stop_ns: int) -> int:
-        """Plays once, or for ever; returns the exit code."""
+    def run(self, start_ns: int, stop_ns: int) -> int:
+        """Plays; returns the exit code."""
         chosen = self._chosen
         if chosen.wait_for_subscribers is not None:
             self._publishers.wait_for_subscribers(chosen.topics or [], chosen.wait_for_subscribers)
-        end_ns = min(stop_ns, self._bag.end_ns)
-        bar: Any = tqdm(
+        end_ns = min(stop_ns, self._end_ns)
+        self._bar = tqdm(
             total=round((end_ns - start_ns) / 1e9, 3),
             unit="s",
             disable=not sys.stderr.isatty(),
             bar_format="{desc}{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s of the bag{postfix}",
         )
         if chosen.start_paused:
-            self._clock.toggle_pause()
+            self._player.clock.toggle_pause()
         try:
-            with bar, self._keys:
-                self._play_once(start_ns, stop_ns, bar)
-                if not self._published:
+            with self._bar, self._keys:
+                self._play_once(start_ns, stop_ns)
+                if not self._player.published:
                     raise DataError(
                         "there is nothing to play", got="no message of these topics in this part of the bag"
                     )
                 while chosen.loop:
-                    bar.reset()
-                    self._play_once(start_ns, stop_ns, bar)
+                    self._bar.reset()
+                    self._play_once(start_ns, stop_ns)
             self._publishers.wait_until_delivered(5.0)
         finally:
             self._say_what_was_done()
         return 0
 
-    def _play_once(self, start_ns: int, stop_ns: int, bar: Any) -> None:
-        for converter in self._converters.values():
-            converter.reset()
-        self._clock.restart(start_ns)
-        messages = self._bag.messages(self._publishers.topics, start_ns, stop_ns)
-        period = 1.0 / self._chosen.clock if self._chosen.clock else None
-        for item in paced(messages, self._clock, lambda seconds: self._wait(seconds, bar), period):
-            if isinstance(item, int):
-                self._tick(item)
-                continue
-            late_ns = self._clock.now_ns() - item.stamp_ns
-            self._worst_delay_ns = max(self._worst_delay_ns, int(late_ns / self._chosen.rate))
-            self._publish(item.topic, item.data)
-            bar.n = (item.stamp_ns - start_ns) / 1e9
-            bar.update(0)
+    def _play_once(self, start_ns: int, stop_ns: int) -> None:
+        def show(message: BagMessage) -> None:
+            self._bar.n = (message.stamp_ns - start_ns) / 1e9
+            self._bar.update(0)
 
-    def _publish(self, topic: str, data: bytes) -> None:
-        if topic in self._converters:
-            try:
-                data = self._converters[topic].convert(data)
-            except (InvalidInputError, DataError) as error:
-                self._unusable += 1
-                logger.warning("a message of %s is left out (%d so far): %s", topic, self._unusable, error)
-                return
-        self._publishers.publish(topic, data)
-        self._published += 1
+        period = 1.0 / self._chosen.clock if self._chosen.clock else None
+        self._player.play(start_ns, stop_ns, show, self._tick, period)
 
     def _tick(self, stamp_ns: int) -> None:
         assert self._clock_publisher is not None
@@ -224,19 +181,20 @@ class _Player:
         message.clock.sec, message.clock.nanosec = divmod(stamp_ns, 1_000_000_000)
         self._clock_publisher.publish(message)
 
-    def _wait(self, seconds: float, bar: Any) -> None:
+    def _wait(self, seconds: float) -> None:
         if self._keys.wait(seconds) == " ":
-            self._clock.toggle_pause()
-            bar.set_postfix_str("  paused, space bar goes on" if self._clock.paused else "")
+            self._player.clock.toggle_pause()
+            self._bar.set_postfix_str("  paused, space bar goes on" if self._player.clock.paused else "")
 
     def _say_what_was_done(self) -> None:
-        logger.info("published %d messages on %s", self._published, ", ".join(self._publishers.topics))
-        if self._unusable:
-            logger.warning("%d messages could not be converted and were left out", self._unusable)
-        if self._worst_delay_ns > _NOTABLE_DELAY_NS:
+        player = self._player
+        logger.info("published %d messages on %s", player.published, ", ".join(self._publishers.topics))
+        if player.unusable:
+            logger.warning("%d messages could not be converted and were left out", player.unusable)
+        if player.worst_delay_ns > _NOTABLE_DELAY_NS:
             logger.warning(
                 "playing lagged behind by up to %.2f s: choose a lower --rate or fewer --topics",
-                self._worst_delay_ns / 1e9,
+                player.worst_delay_ns / 1e9,
             )
 
 
