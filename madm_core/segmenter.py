@@ -11,15 +11,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from madm_core.errors import ConfigError, DeviceError, InvalidInputError
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import EncodedImage, Modality
+from madm_core.model.directory_format import check_classes
 from madm_core.model.image_tensor import image_tensor
 from madm_core.model.madm import MadmNetwork
-from madm_core.model.precision import Precision, choose_device, choose_precision, device_name, weights_dtype
+from madm_core.model.network import SegmentationNetwork
+from madm_core.model.precision import Precision, choose_device, choose_precision, device_name
 from madm_core.model.resize_modes import RESIZE_MODES, ResizeMode, resize_image
 from madm_core.model.stable_diffusion import StableDiffusionBase
 from madm_core.model_directory import find_model_directory, load_model_directory
@@ -70,7 +72,7 @@ class Segmenter:
 
     def __init__(
         self,
-        network: MadmNetwork,
+        network: SegmentationNetwork,
         modality: Modality,
         label_set: LabelSet,
         image_size: tuple[int, int],
@@ -81,30 +83,34 @@ class Segmenter:
         resize: str = "reference",
         name: str = "model",
     ) -> None:
-        if len(label_set) != network.architecture.classes:
-            raise ConfigError(
-                "the label set does not fit the network",
-                got=f"{len(label_set)} classes in {label_set.name!r}",
-                expected=f"{network.architecture.classes}, the classes of the network",
-            )
+        check_classes(label_set, network.classes)
         self.modality = modality
         self.label_set = label_set
         self.image_size = image_size
         self.resize: ResizeMode = _one_of(resize, ResizeMode, "resize mode")
         self.compile_mode: CompileMode = _one_of(compile_mode, CompileMode, "compile mode")
-        self.device = choose_device(device)
-        self.precision: Precision = choose_precision(precision, self.device)
+        if network.fixed_size and self.resize == "keep_aspect":
+            raise ConfigError(
+                "an exported network runs images of one size only",
+                got="resize mode keep_aspect, whose size depends on the image",
+                expected="reference or sliding_window",
+            )
         self.name = name
-        network.eval().requires_grad_(False)
-        network.backbone.shared_noise.round_to_half = self.precision == "reference_amp"
-        if self.precision != "reference_amp":
-            network.fold_head()
-        with _MemoryAdvice(self):
-            network.cast(weights_dtype(self.precision)).to(self.device)
-        self._network = network
+        with _MemoryAdvice(image_size, device, precision):
+            deployment = network.deploy(device, precision)
+        self.device = deployment.device
+        self.precision: Precision = deployment.precision
+        self._parameters = network.parameter_count
+        self._run_network = deployment.run
         if self.compile_mode != "none":
+            if not isinstance(deployment.run, nn.Module):
+                raise ConfigError(
+                    "only PyTorch networks can be compiled",
+                    got=f"compile mode {self.compile_mode!r} for a network run by {deployment.runtime}",
+                    do="use compile_mode none",
+                )
             try:
-                network.compile(mode=self.compile_mode, dynamic=False)
+                deployment.run.compile(mode=self.compile_mode, dynamic=False)
             except Exception as error:
                 raise self._compiler_failed(error) from error
 
@@ -141,7 +147,7 @@ class Segmenter:
         choose_precision(precision, chosen)  # a wrong option should not cost the time to load the weights
         directory = find_model_directory(path_or_hub_id)
         model = load_model_directory(directory, base=base)
-        if not isinstance(base, StableDiffusionBase):
+        if isinstance(model.network, MadmNetwork) and not isinstance(base, StableDiffusionBase):
             model.network.merge_adapter()  # nobody shares the U-Net, and merged it is faster
         segmenter = cls(
             model.network,
@@ -160,11 +166,10 @@ class Segmenter:
     @property
     def description(self) -> str:
         """One line: what, for which sensor, how large, where and how it runs."""
-        parameters = sum(tensor.numel() for tensor in self._network.parameters())
         height, width = self.image_size
         return (
             f"{self.name}: {self.modality.name}, {len(self.label_set)} classes ({self.label_set.name}), "
-            f"{parameters / 1e6:.1f} M parameters, {width}x{height} pixels ({self.resize}), "
+            f"{self._parameters / 1e6:.1f} M parameters, {width}x{height} pixels ({self.resize}), "
             f"{self.precision} on {device_name(self.device)}"
         )
 
@@ -191,7 +196,7 @@ class Segmenter:
         pixels = image.image if isinstance(image, EncodedImage) else image
         valid = image.valid if isinstance(image, EncodedImage) else None
         logits = self._logits(pixels)
-        with torch.inference_mode(), _MemoryAdvice(self):
+        with torch.inference_mode(), self._memory_advice():
             size = pixels.shape[:2]
             shrinks = size[0] < logits.shape[-2] or size[1] < logits.shape[-1]
             if shrinks:
@@ -220,23 +225,23 @@ class Segmenter:
     @torch.inference_mode()
     def _logits(self, image: npt.NDArray[Any]) -> Tensor:
         """(1, K, h, w) float32."""
-        with _MemoryAdvice(self):
+        with self._memory_advice():
             pixels = image_tensor(image, self.device)
             return RESIZE_MODES[self.resize](pixels, self.image_size, self._run)
 
     def _run(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) images of the network's size -> (B, K, h, w) float32 logits."""
-        mixed = self.precision == "reference_amp"
         try:
-            with torch.autocast(self.device.type, torch.float16, enabled=mixed):
-                logits: Tensor = self._network(images).logits
-                return logits.float()
+            return self._run_network(images).float()
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             if self.compile_mode == "none":
                 raise
             raise self._compiler_failed(error) from error
+
+    def _memory_advice(self) -> _MemoryAdvice:
+        return _MemoryAdvice(self.image_size, str(self.device), self.precision)
 
     def _compiler_failed(self, error: Exception) -> DeviceError:
         return DeviceError(
@@ -249,8 +254,10 @@ class Segmenter:
 class _MemoryAdvice:
     """Turns "out of memory", of a CUDA device or of the machine, into an error that says what to do."""
 
-    def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
+    def __init__(self, image_size: tuple[int, int], device: str, precision: str) -> None:
+        self._image_size = image_size
+        self._device = device
+        self._precision = precision
 
     def __enter__(self) -> None:
         return None
@@ -258,14 +265,13 @@ class _MemoryAdvice:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # On a CPU, PyTorch raises a plain RuntimeError.
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error):
-            segmenter = self._segmenter
-            height, width = segmenter.image_size
+            height, width = self._image_size
             free = ""
-            if segmenter.device.type == "cuda":
-                left, total = torch.cuda.mem_get_info(segmenter.device)
+            if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
+                left, total = torch.cuda.mem_get_info(None if self._device in ("auto", "cpu") else self._device)
                 free = f"{left / 2**30:.1f} of {total / 2**30:.1f} GiB free"
             raise DeviceError(
-                f"{segmenter.device} ran out of memory for {width}x{height} pixels in {segmenter.precision}",
+                f"{self._device} ran out of memory for {width}x{height} pixels in {self._precision}",
                 got=free or None,
                 do="end other programs on the device, use precision bf16 or fp16, or a model with smaller images",
             ) from error

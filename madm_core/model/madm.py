@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from madm_core.errors import ConfigError
 from madm_core.model.condition import PromptCondition
+from madm_core.model.deployment import deployed_form
 from madm_core.model.diffusion_backbone import LATENT_STRIDE, DiffusionBackbone
 from madm_core.model.folded_head import FoldedHead
 from madm_core.model.head import SegmentationHead
 from madm_core.model.lora import LoraSettings, activate_adapter, add_adapter, merge_adapter
+from madm_core.model.network import Deployment
+from madm_core.model.precision import choose_device, choose_precision
 from madm_core.model.projections import FeatureProjections
 from madm_core.model.stable_diffusion import StableDiffusionBase
 
@@ -170,6 +173,31 @@ class MadmNetwork(nn.Module):
             architecture.dropout,
         )
         return cls(backbone, condition, projections, head, architecture, adapter)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.architecture.classes
+
+    @property
+    def fixed_size(self) -> bool:
+        """False: images may have any sides that are multiples of 8, and come in batches."""
+        return False
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights."""
+        return sum(tensor.numel() for tensor in self.parameters())
+
+    def deploy(self, device: str, precision: str) -> Deployment:
+        """Make the network ready to run; see :class:`madm_core.model.network.SegmentationNetwork`.
+
+        The network is changed in place: converted, moved, its head folded.
+        """
+        place = choose_device(device)
+        chosen = choose_precision(precision, place)
+        self.eval().requires_grad_(False)
+        return Deployment(deployed_form(self, place, chosen), place, chosen)
 
     def cast(self, dtype: torch.dtype) -> MadmNetwork:
         """Convert the weights to ``dtype``, in place, but keep noise, schedule and condition in float32.

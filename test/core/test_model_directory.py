@@ -181,8 +181,8 @@ class TestRefusals:
             load_model_directory(tmp_path)
 
     def test_newer_format(self, copied: Path) -> None:
-        edit(copied, lambda description: description.update(format_version=2, written_by="madm_ros 9.0.0"))
-        with pytest.raises(ModelDirectoryError, match=r"newer version: got format 2 \(madm_ros 9\.0\.0\).*Update"):
+        edit(copied, lambda description: description.update(format_version=3, written_by="madm_ros 9.0.0"))
+        with pytest.raises(ModelDirectoryError, match=r"newer version: got format 3 \(madm_ros 9\.0\.0\).*Update"):
             load_model_directory(copied)
 
     @pytest.mark.parametrize("name", ["model.safetensors", "base/vae/diffusion_pytorch_model.safetensors"])

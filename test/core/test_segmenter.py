@@ -173,15 +173,9 @@ def test_bf16_gives_nearly_the_same_labels(
 
 
 def test_bf16_keeps_the_noise_of_timestep_0(golden_network: Callable[[int], MadmNetwork]) -> None:
-    segmenter = Segmenter(
-        golden_network(128),
-        modality_named("depth"),
-        LabelSet.named("madm11"),
-        (128, 128),
-        device="cpu",
-        precision="bf16",
-    )
-    noise = segmenter._network.backbone.shared_noise
+    network = golden_network(128)
+    Segmenter(network, modality_named("depth"), LabelSet.named("madm11"), (128, 128), device="cpu", precision="bf16")
+    noise = network.backbone.shared_noise
     _, noise_share = noise.coefficients(torch.tensor([0]))
     assert noise_share.item() == pytest.approx(0.02916, abs=1e-4)
 
@@ -190,11 +184,9 @@ def test_reference_amp_runs_as_the_reference_did(
     golden_network: Callable[[int], MadmNetwork], image: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Autocast over float32 weights, the plain head, the schedule rounded to half: here on a CPU, which also has it."""
-    monkeypatch.setattr("madm_core.segmenter.choose_precision", lambda *_: "reference_amp")
-    segmenter = Segmenter(
-        golden_network(128), modality_named("depth"), LabelSet.named("madm11"), (128, 128), device="cpu"
-    )
-    network = segmenter._network
+    monkeypatch.setattr("madm_core.model.madm.choose_precision", lambda *_: "reference_amp")
+    network = golden_network(128)
+    segmenter = Segmenter(network, modality_named("depth"), LabelSet.named("madm11"), (128, 128), device="cpu")
     assert isinstance(network.head, SegmentationHead)
     assert network.head.classifier.weight.dtype == torch.float32
     _, noise_share = network.backbone.shared_noise.coefficients(torch.tensor([0]))
@@ -281,7 +273,7 @@ class _Failing(nn.Module):
 )
 def test_out_of_memory_gets_advice(model: Path, image: npt.NDArray[np.uint8], error: Exception) -> None:
     segmenter = Segmenter.from_pretrained(model, device="cpu")
-    segmenter._network = _Failing(error)  # type: ignore[assignment]
+    segmenter._run_network = _Failing(error)
     with pytest.raises(DeviceError, match="ran out of memory for 128x64 pixels in fp32.*smaller"):
         segmenter.segment(image)
 
@@ -289,13 +281,13 @@ def test_out_of_memory_gets_advice(model: Path, image: npt.NDArray[np.uint8], er
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")
 def test_a_compiler_that_fails_is_reported(model: Path, image: npt.NDArray[np.uint8]) -> None:
     segmenter = Segmenter.from_pretrained(model, device="cpu", compile_mode="default")
-    segmenter._network = _Failing(RuntimeError("no C++ compiler"))  # type: ignore[assignment]
+    segmenter._run_network = _Failing(RuntimeError("no C++ compiler"))
     with pytest.raises(DeviceError, match="torch.compile failed.*no C\\+\\+ compiler.*compile_mode none"):
         segmenter.segment(image)
 
 
 def test_an_error_in_the_program_is_not_dressed_up(model: Path, image: npt.NDArray[np.uint8]) -> None:
     segmenter = Segmenter.from_pretrained(model, device="cpu")
-    segmenter._network = _Failing(RuntimeError("a bug"))  # type: ignore[assignment]
+    segmenter._run_network = _Failing(RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match="^a bug$"):
         segmenter.segment(image)

@@ -113,7 +113,9 @@ def test_several_models_share_one_base(tiny_base: Path, tmp_path: Path) -> None:
     paths = [save(tmp_path / f"model {index}", network, tiny_base) for index, network in enumerate(networks)]
     base = load_base(tiny_base)
     segmenters = [Segmenter.from_pretrained(path, device="cpu", base=base) for path in paths]
-    assert segmenters[0]._network.backbone.unet is segmenters[1]._network.backbone.unet
+    kept = [{tensor.data_ptr(): tensor.numel() for tensor in one._run_network.parameters()} for one in segmenters]
+    shared = sum(size for place, size in kept[0].items() if place in kept[1])
+    assert shared > 0.8 * sum(kept[0].values())
     image = IMAGE[0].permute(1, 2, 0).numpy()
     for _ in range(2):  # in turns
         for segmenter, network in zip(segmenters, networks, strict=True):
@@ -126,8 +128,7 @@ def test_alone_the_adapter_is_merged(tiny_base: Path, tmp_path: Path) -> None:
     network = adapted_network(tiny_base, seed=7)
     path = save(tmp_path / "model", network, tiny_base)
     segmenter = Segmenter.from_pretrained(path, device="cpu")
-    assert segmenter._network.adapter is None
-    assert not any("lora" in name for name in segmenter._network.state_dict())
+    assert not any("lora" in name for name in segmenter._run_network.state_dict())
     with torch.no_grad():
         expected = network(IMAGE).logits[0]
     found = segmenter.logits(IMAGE[0].permute(1, 2, 0).numpy())
