@@ -53,7 +53,11 @@ def test_compressed_grey_jpegs_are_one_channel(world, image_receiver):
         assert np.abs(decoded.array.astype(int) - grey).max() < 8
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x00\x01\x00\x00", b"\xff" * 64, serialize_message(stamped(1.0))[:-3]])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\x00\x01\x00\x00", b"\xff" * 64, serialize_message(stamped(1.0))[:-3]],
+    ids=["empty", "only a header", "noise", "cut short"],
+)
 def test_bytes_that_are_no_message_are_refused(world, image_receiver, raw):
     with pytest.raises(InvalidInputError) as error:
         image_receiver().input.decode(Frame(raw, 1, 0.0))
