@@ -45,6 +45,15 @@ class MatchCounts:
     out_of_order: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
 
+    def absorb(self, other: MatchCounts) -> None:
+        """Adds the counts of another part of the same recording or data set."""
+        self.matched += other.matched
+        self.unlabelled += other.unlabelled
+        self.unmatched_labels += other.unmatched_labels
+        self.out_of_order += other.out_of_order
+        for reason, number in other.unusable.items():
+            self.unusable[reason] = self.unusable.get(reason, 0) + number
+
     def cannot_use(self, error: InvalidInputError) -> None:
         """Counts a message or picture that was left out."""
         self.unusable[error.reason] = self.unusable.get(error.reason, 0) + 1

@@ -39,6 +39,12 @@ class Calibration:
         self._right += np.bincount(bins, (predicted == truth)[counts], minlength=self._bins).astype(np.int64)
         self._confidence += np.bincount(bins, values, minlength=self._bins)
 
+    def absorb(self, other: Calibration) -> None:
+        """Adds the pixels of another collection with as many bins."""
+        self._pixels += other._pixels
+        self._right += other._right
+        self._confidence += other._confidence
+
     @property
     def expected_error(self) -> float:
         """Mean distance between confidence and share of right pixels, weighted by pixels; NaN without pixels."""

@@ -135,33 +135,3 @@ def scores(matrix: Matrix) -> Scores:
         predicted_share=float(predicted.sum() / total),
         pixels=truth,
     )
-
-
-def mean_iou_interval(
-    matrices: Matrix, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """Confidence interval of the mean IoU by the percentile bootstrap over frames (Efron and Tibshirani 1993, chapter
-    13).
-
-    Frames of one drive resemble each other, so the interval says how much the choice of frames matters, not that of
-    streets.
-
-    Args:
-        matrices: (N, K, K + 1) one confusion matrix a frame.
-        level: Coverage.
-        resamples: Number of resampled data sets.
-        seed: Of the resampling.
-
-    Returns:
-        Lower and upper bound; NaN for no frame.
-    """
-    if len(matrices) == 0:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    flat = matrices.reshape(len(matrices), -1).astype(np.float64)
-    values = []
-    for _ in range(resamples):
-        weights = np.bincount(rng.integers(0, len(flat), len(flat)), minlength=len(flat))
-        values.append(scores((weights @ flat).reshape(matrices.shape[1:]).astype(np.int64)).mean_iou)
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -60,7 +60,7 @@ def test_scores_are_those_of_the_models_predictions(tiny_models, drive, tmp_path
     assert report["protocols"]["paper"]["size"] == "64x64"
     assert sum(map(sum, report["protocols"]["paper"]["confusion_matrix"])) == 4 * 64 * 64
     assert report["frames"] == {
-        "scored": 4, "without_labels": 0, "labels_without_frame": 4, "out_of_order": 0, "unusable": {},
+        "scored": 4, "expected": 4, "without_labels": 0, "labels_without_frame": 4, "out_of_order": 0, "unusable": {},
     }  # fmt: skip
     assert report["latency_ms"]["median"] > 0
     assert 0 <= native["boundary_iou"]["mean"] < 0.5 and set(native["boundary_iou"]) == {"mean", *native["classes"]}

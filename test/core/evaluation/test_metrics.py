@@ -8,7 +8,8 @@ import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from madm_core.errors import InvalidInputError
-from madm_core.evaluation.metrics import confusion_matrix, mean_iou_interval, scores
+from madm_core.evaluation.bootstrap import mean_iou_interval
+from madm_core.evaluation.metrics import confusion_matrix, scores
 from madm_core.labels import MADM11
 
 

@@ -1,0 +1,32 @@
+"""What an evaluation leaves on the disk: ``metrics.json``, ``frames.npz`` and ``report.html``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from madm_core.errors import DataError
+from madm_core.evaluation.evaluation_result import EvaluationResult
+from madm_core.evaluation.metrics_file import write_metrics
+
+
+def write_report(result: EvaluationResult, output: str | os.PathLike[str]) -> dict[str, Any]:
+    """Writes the report of an evaluation, whatever its frames came from.
+
+    Args:
+        result: At least one recording, with or without frames.
+        output: Folder, made where it is missing; files of an earlier report in it are replaced.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_metrics(result, folder)
+    except OSError as error:
+        raise DataError(f"the report cannot be written to {folder}", got=error, do="choose another --output") from error
