@@ -46,6 +46,11 @@ class BufferedWindows:
         self._boundaries: deque[int] = deque()
         self._previous_boundary: int | None = None
 
+    @property
+    def opened(self) -> int | None:
+        """Latest tick that the stream has come to; None before the first event."""
+        return None if self._start is None else self._now
+
     def release(self) -> None:
         """Allow the memory of all windows closed so far to be used again."""
         self._renderer.release()

@@ -5,6 +5,9 @@ from __future__ import annotations
 FORGETTING = 0.9995
 """Weight of the past at each observation: at 250 packets a second the drift estimate spans about 8 s."""
 
+MAX_DRIFT_PPM = 100_000.0
+"""No oscillator is worse: a greater slope is a fault of the stamps, such as one that never changes (-1,000,000)."""
+
 
 class SensorClock:
     """Maps a sensor's ticks to host nanoseconds and estimates how fast the two clocks part.
@@ -58,7 +61,7 @@ class SensorClock:
         """How much faster the host's clock runs than the sensor's, in parts per million; 0 in the first second."""
         if self._xx <= 0.0 or self._mean_x < 0.5e9:
             return 0.0
-        return 1e6 * self._xy / self._xx
+        return min(max(1e6 * self._xy / self._xx, -MAX_DRIFT_PPM), MAX_DRIFT_PPM)
 
     def missed_wraps(self, stamp_ns: int, tick: int, wrap_ticks: int) -> int:
         """Periods of the sensor's clock that passed unseen between the last packet and one with first time ``tick``."""

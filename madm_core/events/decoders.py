@@ -15,6 +15,8 @@ from madm_core.events.event_array import EVENT_DTYPE, TRIGGER_DTYPE, as_words, r
 from madm_core.events.foreign_decoder import ForeignDecoder
 
 MAX_SENSOR_SIDE = 32768
+MAX_HOST_NS = (1 << 31) * 1_000_000_000
+"""End of the times that a ROS stamp can hold; sums beyond it would leave 64 bits."""
 NO_TRIGGERS = np.empty(0, TRIGGER_DTYPE)
 
 
@@ -140,6 +142,17 @@ class EventDecoder:
             assert self._foreign is not None
             found, self.triggers = self._foreign.decode(data, time_base)
             return read_only(as_words(found))
+        base_ns = time_base * (1000 if self.encoding == "libcaer_cmp" else 1)
+        if self.wrap_ticks:
+            time_base = 0  # not used, and may hold anything
+        elif not 0 <= base_ns < MAX_HOST_NS:
+            raise InvalidInputError(
+                "the time base of an event packet is impossible",
+                reason="time",
+                got=f"{time_base} ({base_ns / 1e9:.4g} s)",
+                expected=f"below {MAX_HOST_NS // 10**9} s, the range of a ROS stamp",
+                do="check the camera driver's clock",
+            )
         words = self._take_words(data, big_endian)
         self.triggers = NO_TRIGGERS
         size = len(words) + self._format.max_events_per_word

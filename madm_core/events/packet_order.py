@@ -7,6 +7,9 @@ from typing import Literal
 STAMP_JUMP_NS = 100_000_000
 """A stamp further back than this is time starting over, as when a bag loops; a smaller step is a late packet."""
 
+MAX_LOST = 1_000_000
+"""A longer gap, over an hour of packets, is a number of another run or a damaged one."""
+
 
 class PacketOrder:
     """Follows ``seq`` and the stamps of one stream."""
@@ -33,5 +36,7 @@ class PacketOrder:
                 return "old", 0
             elif seq is not None and self._seq is not None:
                 lost = seq - self._seq - 1
+                if lost > MAX_LOST:
+                    verdict, lost = "restart", 0
         self._seq, self._stamp_ns = seq, stamp_ns
         return verdict, lost

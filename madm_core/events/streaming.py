@@ -86,16 +86,18 @@ class EventStream:
             The windows that this packet completes, oldest first; valid until the next call.
 
         Raises:
-            InvalidInputError: Unknown encoding, or a size or encoding other than the stream's; the stream goes on.
+            InvalidInputError: Unknown encoding, impossible size or time, or not the stream's size and encoding; the
+                stream goes on, and changes over when several messages in a row agree.
         """
         encoding = ALIASES.get(packet.encoding, packet.encoding)
-        self._identity.require(encoding, packet.width, packet.height)
+        if self._identity.changes(encoding, packet.width, packet.height):
+            self.reset()
         if not self._in_order(packet.seq, packet.stamp_ns) or self._sheds(packet.stamp_ns, now_ns):
             return []
+        decoder = self._decoder or EventDecoder(encoding, packet.width, packet.height)
         if self._decoder is None:
-            self._decoder = EventDecoder(encoding, packet.width, packet.height)
-            self._start(encoding, packet.width, packet.height, self._decoder.tick_ns)
-        decoder = self._decoder
+            self._start(encoding, packet.width, packet.height, decoder.tick_ns)
+            self._decoder = decoder
         outside, invalid = decoder.out_of_frame, decoder.invalid_words
         words = decoder.decode_words(packet.data, packet.time_base, big_endian=packet.is_bigendian)
         self.statistics.out_of_frame += decoder.out_of_frame - outside
@@ -138,7 +140,8 @@ class EventStream:
         Returns:
             As :meth:`add`; so the errors.
         """
-        self._identity.require("decoded", width, height)
+        if self._identity.changes("decoded", width, height):
+            self.reset()
         if not self._in_order(None, stamp_ns):
             return []
         if self._windows is None:
@@ -169,31 +172,25 @@ class EventStream:
         return self._finish([span for span in self._windows.finish() if span.events])
 
     def flush_waiting(self, now_ns: int) -> list[ClosedWindow]:
-        """Close a window that has been due for ``max_wait_ms`` by the host's clock, with the events it has or none.
-
-        Args:
-            now_ns: Time of the clock that stamps the packets.
-        """
+        """Close a window due for ``max_wait_ms`` by ``now_ns``, the time of the clock that stamps the packets."""
         if self._clock is None or self._windows is None or not self._clock.started:
             return []
         self._windows.release()
         return self._finish(self._windows.flush(self._clock.tick(now_ns)))
 
     def _start(self, encoding: str, width: int, height: int, tick_ns: int) -> None:
-        self._identity.settle(encoding, width, height)
-        self._clock = SensorClock(tick_ns)
-        window = self.window
-
         def ticks(milliseconds: float) -> int:
             return max(1, round(milliseconds * 1_000_000 / tick_ns))
 
-        if self.pixel_map is None:
-            self.pixel_map = PixelMap.build(height, width) if self._hot_pixel_seconds else None
+        if self.pixel_map is None and self._hot_pixel_seconds:
+            self.pixel_map = PixelMap.build(height, width)
         if self._hot_pixel_seconds and not self.statistics.hot_pixels:
             self._search = HotPixelSearch(height, width, ticks(self._hot_pixel_seconds * 1e3))
         self._windows = make_windows(
-            window, ticks, self.representation, self.bins, height, width, self.pixel_map, self.statistics
+            self.window, ticks, self.representation, self.bins, height, width, self.pixel_map, self.statistics
         )
+        self._clock = SensorClock(tick_ns)
+        self._identity.settle(encoding, width, height)  # last: a message that cannot start a stream must not settle it
 
     def _in_order(self, seq: int | None, stamp_ns: int) -> bool:
         verdict, lost = self._order.judge(seq, stamp_ns)
@@ -232,14 +229,23 @@ class EventStream:
             decoder.add_wraps(wraps)
             words = words + np.array([wraps * decoder.wrap_ticks, 0])
         if self._clock.started and abs(self._clock.host_ns(int(words[0, 0])) - stamp_ns) > CLOCK_JUMP_NS:
-            self.statistics.resets += 1
-            self._start(decoder.encoding, decoder.width, decoder.height, decoder.tick_ns)
-            self._headers.clear()
+            self._start_again()
         return words
+
+    def _start_again(self) -> None:
+        """Give up the open window and the clock; the decoder and the stream's identity stay."""
+        assert self._clock is not None
+        self.statistics.resets += 1
+        self._start(*self._identity.settled, self._clock.tick_ns)
+        self._headers.clear()
 
     def _accumulate(self, words: NDArray[np.int64], stamp_ns: int, header: object) -> list[ClosedWindow]:
         assert self._clock is not None and self._windows is not None
         first = int(words[0, 0])
+        opened = self._windows.opened
+        if opened is not None and (opened - first) * self._clock.tick_ns > CLOCK_JUMP_NS:
+            # An event with a damaged time took the windows into the future, where no other event would reach them.
+            self._start_again()
         self._clock.observe(stamp_ns, first)
         self._headers.add(first, header)
         if self._search is not None:
@@ -260,9 +266,9 @@ class EventStream:
     def _handle_triggers(self, decoder: EventDecoder) -> list[ClosedWindow]:
         assert self._windows is not None and self._clock is not None
         self.triggers = decoder.triggers
-        closed: list[ClosedWindow] = []
         if len(decoder.triggers) == 0 or not self._clock.started:
-            return closed
+            return []
+        closed: list[ClosedWindow] = []
         if self.window.mode == "trigger":
             edges = decoder.triggers["t"][decoder.triggers["p"] == self.window.trigger_edge]
             spans = []
@@ -285,15 +291,11 @@ class EventStream:
         assert self._clock is not None
         self.statistics.windows += len(spans)
         self.statistics.empty_windows += sum(span.events == 0 for span in spans)
+        host_ns = self._clock.host_ns
         return [
             ClosedWindow(
-                grid=span.grid,
-                t_start_ns=self._clock.host_ns(span.t_start),
-                t_end_ns=self._clock.host_ns(span.t_end),
-                header=self._headers.of(span),
-                events=span.events,
-                width=span.grid.shape[2],
-                height=span.grid.shape[1],
+                span.grid, host_ns(span.t_start), host_ns(span.t_end), self._headers.of(span), span.events,
+                width=span.grid.shape[2], height=span.grid.shape[1],
             )
             for span in spans
-        ]
+        ]  # fmt: skip

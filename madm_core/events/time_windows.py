@@ -46,6 +46,11 @@ class TimeWindows:
         """First tick beyond the open window; None before the first event."""
         return None if self._origin is None else self._start + self._duration
 
+    @property
+    def opened(self) -> int | None:
+        """First tick of the open window; None before the first event."""
+        return None if self._origin is None else self._start
+
     def release(self) -> None:
         """Allow the memory of all windows closed so far to be used again."""
         self.accumulator.release()

@@ -41,6 +41,9 @@ _ARRAY_EVENT = np.dtype(
 )
 _POINT_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 
+_MAX_SECONDS = float(1 << 31)
+"""Times beyond the range of a ROS stamp are no times."""
+
 
 class _CdrReader:
     """Reads primitives of a CDR buffer in order; alignment counts from behind the four encapsulation bytes."""
@@ -191,15 +194,14 @@ def parse_point_cloud2(message: Any) -> tuple[NDArray[np.void], MessageHeader]:
         }
     )
     cloud = np.frombuffer(data, dtype, points)
-    finite = np.isfinite(cloud["x"]) & np.isfinite(cloud["y"]) & np.isfinite(cloud["t"])
-    cloud = cloud[finite] if not finite.all() else cloud
-    t = cloud["t"]
-    if t.dtype.kind == "f":
-        seconds = t.astype(np.float64)
+    seconds = cloud["t"].astype(np.float64) * (1.0 if cloud["t"].dtype.kind == "f" else 1e-9)
+    usable = np.isfinite(cloud["x"]) & np.isfinite(cloud["y"]) & (np.abs(seconds) < _MAX_SECONDS)
+    cloud, seconds = (cloud, seconds) if usable.all() else (cloud[usable], seconds[usable])
+    if cloud["t"].dtype.kind == "f":
         absolute = len(seconds) > 0 and seconds[0] >= 1e6
         ticks = np.rint(seconds * 1e9).astype(np.int64) + (0 if absolute else header.stamp_ns)
     else:
-        ticks = t.astype(np.int64) + header.stamp_ns
+        ticks = cloud["t"].astype(np.int64) + header.stamp_ns
     # A pixel that uint16 cannot hold lies outside every sensor; the largest value lets it be dropped and counted.
     x, y = (np.where((cloud[name] >= 0) & (cloud[name] < 65535), np.rint(cloud[name]), 65535) for name in "xy")
     return make_events(x, y, ticks, cloud["p"]), header
