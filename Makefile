@@ -5,7 +5,9 @@ READY := $(VENV)/.ready
 RUN := env -u PYTHONPATH AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VENV)/bin:$(PATH) \
 	ROS_AUTOMATIC_DISCOVERY_RANGE=$(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST) \
 	FASTRTPS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds_shared_memory.xml
-EXTRAS := ros,streetworld,dsec,test,dev
+EXTRAS := ros,streetworld,dsec,export,openvino,ray,viz,test,dev
+# Whole files go to one of these processes; a machine with more cores may give more.
+TEST_PROCESSES ?= 2
 
 .PHONY: help setup test demo bench lint build clean
 
@@ -30,8 +32,8 @@ $(READY): constraints.txt setup.py pyproject.toml
 	@echo "$(VENV) is ready."
 
 test: $(READY)
-	@echo "Running all tests (about twelve minutes on 2 cores) ..."
-	@$(RUN) python -m pytest
+	@echo "Running all tests in $(TEST_PROCESSES) processes (about eight minutes on 2 cores) ..."
+	@$(RUN) python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 demo: $(READY)
 	@$(RUN) python demo/run.py

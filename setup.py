@@ -56,8 +56,12 @@ setup(
         ],
         "streetworld": ["trimesh>=4.6", "embreex>=2.17.7", "scipy>=1.11"],
         "dsec": ["h5py>=3.10", "hdf5plugin>=5"],
+        "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.3"],
+        "openvino": ["openvino>=2024.4"],
+        "ray": ["ray>=2.30"],
+        "viz": ["rerun-sdk>=0.23"],
         # colcon test looks for an extra of this name that holds pytest.
-        "test": ["hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "pytest-timeout>=2.3"],
+        "test": ["hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
         "dev": [
             "colcon-common-extensions==0.3.0",
             "colcon-ros==0.5.0",
