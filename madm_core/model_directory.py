@@ -127,6 +127,10 @@ def load_model_directory(path: str | Path, *, base: str | Path | StableDiffusion
     # that returns a network with the interface of madm_core.model.network.SegmentationNetwork.
     if header.kind == "madm":
         network = _load_madm(directory, description, base)
+    elif header.kind == "segformer":
+        from madm_core.student.student_directory import load_student  # only students need transformers' SegFormer
+
+        network = load_student(directory, description)
     else:
         raise damaged(directory, f"madm.json: a network of the unknown kind {header.kind!r}")
     try:
