@@ -7,6 +7,7 @@ never dropped for being late: each holds events that no other has.
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +125,11 @@ class EventInput(SensorInput):
         except InvalidInputError as error:
             self._statistics.message_rejected(error.reason, str(error))
             self._warn(f"rejected_{error.reason}", f"message on {self.topic} left out: {error}")
+            return
+        except Exception as error:  # a defect must cost the message, not the count of messages or the stream after it
+            self._stream.reset()
+            self._statistics.message_rejected("internal", f"{type(error).__name__}: {error}")
+            self._warn("internal", f"message on {self.topic} made decoding fail:\n{traceback.format_exc()}")
             return
         self._hand_over(closed)
 

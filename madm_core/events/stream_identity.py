@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from madm_core.errors import InvalidInputError
 
-MAX_PIXELS = 1 << 23
-"""Largest sensor believed, 8 million pixels: a message with damaged sizes must not claim all memory for its grid."""
+MAX_PIXELS = 1 << 22
+"""Largest sensor believed, 4 million pixels: a message with damaged sizes must not claim all memory for its grid."""
 
 CHANGE_AFTER = 10
 """Messages in a row that agree on another encoding or size mean that the camera changed, not that one was damaged."""

@@ -7,12 +7,14 @@ follow REP-118 (16UC1 millimetres, 32FC1 metres), which is for the modality to i
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from madm_core.errors import InvalidInputError
 
@@ -31,6 +33,12 @@ ENCODINGS: dict[str, tuple[str, int]] = {
 
 _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
 """compressed_depth_image_transport puts a format number and two quantisation parameters before the picture."""
+
+_COMPRESSIONS = ("JPEG", "PNG", "TIFF")
+"""What compressed_image_transport sends. OpenCV would try a dozen more decoders on whatever arrives."""
+
+MAX_COMPRESSED_PIXELS = 1 << 25
+"""33 million, an 8K picture: a few hundred bytes can claim to be a picture that fills the memory."""
 
 
 class ImageFields(Protocol):
@@ -126,7 +134,8 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
         picture becomes NaN), or ``(H, W, 3)`` RGB.
 
     Raises:
-        InvalidInputError: reason ``data`` (nothing that can be decoded) or ``encoding`` (RVL compression).
+        InvalidInputError: reason ``data`` (nothing that can be decoded), ``size`` (more than
+            :data:`MAX_COMPRESSED_PIXELS`) or ``encoding`` (RVL compression).
     """
     data = np.frombuffer(memoryview(message.data).cast("B"), np.uint8)
     description = str(message.format)
@@ -144,16 +153,13 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
             _, depth_a, depth_b = _COMPRESSED_DEPTH_HEADER.unpack_from(data.data)
             quantisation = (depth_a, depth_b) if description.lstrip().startswith("32FC1") else None
         data = data[_COMPRESSED_DEPTH_HEADER.size :]
-    try:
-        picture: np.ndarray | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except cv2.error:
-        picture = None
+    picture = _decoded(data)
     if picture is None:
         raise InvalidInputError(
             "the compressed image cannot be decoded",
             reason="data",
             got=f"{data.size} bytes of format {description[:60]!r}",
-            expected="a complete JPEG or PNG picture",
+            expected="a complete JPEG, PNG or TIFF picture",
             do="the message was cut off, or holds another compression (video streams are not read)",
         )
     if picture.ndim == 3:
@@ -161,9 +167,30 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
     if quantisation is None:
         return picture
     depth_a, depth_b = quantisation
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # a damaged quantisation gives infinities, which are no measurement
         metres = np.float32(depth_a) / (picture.astype(np.float32) - np.float32(depth_b))
     return np.where(picture == 0, np.float32(np.nan), metres).astype(np.float32)
+
+
+def _decoded(data: np.ndarray) -> np.ndarray | None:
+    """The picture in (N,) uint8 compressed bytes as OpenCV gives it, None if they are no such picture."""
+    try:
+        width, height = Image.open(io.BytesIO(data), formats=_COMPRESSIONS).size  # reads the header only
+    except Exception:  # damaged headers make Pillow's parsers fail in many ways
+        return None
+    if width * height > MAX_COMPRESSED_PIXELS:
+        raise InvalidInputError(
+            "the compressed image is too large",
+            reason="size",
+            got=f"{width}x{height} pixels",
+            expected=f"at most {MAX_COMPRESSED_PIXELS} pixels",
+            do="the message is damaged, or scale the picture down",
+        )
+    try:
+        picture: np.ndarray | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return picture
 
 
 def array_to_image_fields(array: np.ndarray, encoding: str) -> dict[str, Any]:

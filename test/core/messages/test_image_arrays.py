@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import array
+import io
 import struct
+import zlib
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,3 +173,22 @@ def test_undecodable_pictures_are_refused(data, description):
 def test_rvl_is_refused_by_name():
     with pytest.raises(InvalidInputError, match="png"):
         compressed_image_to_array(SimpleNamespace(format="16UC1; compressedDepth rvl", data=b"0" * 40))
+
+
+def test_a_few_bytes_that_claim_a_huge_picture_are_refused_before_they_are_decoded():
+    stream = io.BytesIO()
+    PIL.Image.new("L", (8, 8)).save(stream, "PNG")
+    data = bytearray(stream.getvalue())
+    data[16:24] = struct.pack(">II", 8192, 8192)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    with pytest.raises(InvalidInputError, match="8192x8192") as refused:
+        compressed_image_to_array(SimpleNamespace(format="png", data=bytes(data)))
+    assert refused.value.reason == "size"
+
+
+def test_only_what_image_transport_sends_is_decoded():
+    stream = io.BytesIO()
+    PIL.Image.new("L", (8, 8)).save(stream, "BMP")
+    with pytest.raises(InvalidInputError) as refused:
+        compressed_image_to_array(SimpleNamespace(format="bmp", data=stream.getvalue()))
+    assert refused.value.reason == "data"

@@ -1,0 +1,242 @@
+"""What both fuzzers share: mutations of bytes, and a runner in whose child process a crash or a hang is one finding."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+import resource
+import select
+import signal
+import struct
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from madm_core.errors import InvalidInputError, MadmError
+
+INTERESTING = (0, 1, 2, 255, 32767, 32768, 65535, 65536, 10**9, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
+"""Values at which lengths and sizes overflow, wrap or ask for more memory than there is."""
+
+HANG_S = 60.0
+"""A case without an answer for so long is ended and counted as a hang."""
+
+Case = Callable[[int], str]
+
+
+def mutate(data: bytes, rng: random.Random, other: bytes = b"") -> bytes:
+    """One to three random changes of ``data``; ``other`` serves as the second half of splices."""
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        _mutate_once(changed, rng, other)
+    return bytes(changed)
+
+
+def _mutate_once(data: bytearray, rng: random.Random, other: bytes) -> None:
+    kind = rng.randrange(10)
+    size = len(data)
+    if size == 0 or kind == 0:
+        data += rng.randbytes(rng.choice((1, 3, 16, 300)))
+        return
+    # Lengths, sizes and encodings stand at the front, so that half of all changes go there.
+    at = rng.randrange(min(size, 120)) if rng.random() < 0.5 else rng.randrange(size)
+    if kind <= 2:
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            data[rng.randrange(at, min(size, at + 64))] ^= 1 << rng.randrange(8)
+    elif kind <= 5:
+        at -= at % 4
+        number = rng.choice((*INTERESTING, size, size - at, rng.getrandbits(32)))
+        packed = struct.pack(rng.choice("<>") + "I", number)
+        data[at : at + 4] = packed[: max(0, min(4, size - at))]
+    elif kind == 6:
+        del data[at:]
+    elif kind == 7:
+        data[at : at + rng.choice((1, 4, 8, 64))] = b"" if rng.random() < 0.5 else rng.randbytes(rng.choice((1, 4, 9)))
+    elif kind == 8:
+        data[at:] = other[rng.randrange(len(other) + 1) :]
+    else:
+        part = data[at : at + rng.choice((4, 16, 200))]
+        data[at:at] = part * rng.choice((1, 2, 20))
+
+
+@dataclass
+class Limits:
+    """What one case may take: seconds, and MiB of new address space beyond what was mapped before the first case."""
+
+    seconds: float = 2.0
+    memory_mib: float = 256.0
+
+
+@dataclass
+class Findings:
+    """What became of all cases of one kind."""
+
+    name: str
+    cases: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    slowest_ms: float = 0.0
+    slowest: int = -1
+    wall_s: float = 0.0
+    rss_mib: list[float] = field(default_factory=list)
+    largest_growth_mib: float = 0.0
+
+    @property
+    def accepted(self) -> int:
+        """Cases that were used."""
+        return sum(number for outcome, number in self.outcomes.items() if outcome.startswith("accepted"))
+
+    @property
+    def rejected(self) -> int:
+        """Cases that were refused with a reason."""
+        return sum(number for outcome, number in self.outcomes.items() if outcome.startswith("rejected"))
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "name": self.name, "cases": self.cases, "accepted": self.accepted, "rejected": self.rejected,
+            "outcomes": dict(self.outcomes.most_common()), "problems": self.problems,
+            "slowest_ms": self.slowest_ms, "slowest_case": self.slowest, "wall_s": self.wall_s,
+            "rss_mib_early": self.rss_mib[min(1, len(self.rss_mib) - 1)] if self.rss_mib else None,
+            "rss_mib_end": self.rss_mib[-1] if self.rss_mib else None,
+            "largest_growth_mib": self.largest_growth_mib,
+        }  # fmt: skip
+
+
+def run_isolated(name: str, make: Callable[[], Case], cases: range, limits: Limits) -> Findings:
+    """Run ``make()(i)`` for every case in a child process; after a crash or hang another child goes on behind it.
+
+    A case returns what became of it, beginning with ``accepted`` or ``rejected``. A MadmError is a rejection; any other
+    exception, a dead or silent process, and whatever exceeds the limits is a problem.
+    """
+    findings = Findings(name)
+    began = time.monotonic()
+    position = cases.start
+    while position < cases.stop:
+        position = _run_child(findings, make, range(position, cases.stop), limits)
+        if len(findings.problems) >= 200:
+            findings.problems.append("given up after 200 problems")
+            break
+    findings.wall_s = time.monotonic() - began
+    return findings
+
+
+def _run_child(findings: Findings, make: Callable[[], Case], cases: range, limits: Limits) -> int:
+    """Returns the first case that is still to be run."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(source)
+        _child(sink, make, cases, limits)
+    os.close(sink)
+    position, ending = cases.start, ""
+    rest = b""
+    while True:
+        if not select.select([source], [], [], HANG_S)[0]:
+            ending = f"no answer for {HANG_S:.0f} s"
+            os.kill(child, signal.SIGKILL)
+            break
+        block = os.read(source, 1 << 16)
+        if not block:
+            break
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            position = _take_line(findings, line.decode(errors="replace"), position, limits)
+    os.close(source)
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != 0 or ending:
+        code = os.waitstatus_to_exitcode(status)
+        findings.problems.append(f"case {position}: {ending or f'the process ended with {code}'}")
+        findings.outcomes["problem: crash or hang"] += 1
+        findings.cases += 1
+        position += 1
+    return position
+
+
+def _take_line(findings: Findings, line: str, position: int, limits: Limits) -> int:
+    mark, *parts = line.split("\t")
+    if mark == "memory":
+        findings.rss_mib.append(float(parts[0]))
+        return position
+    seconds, growth_mib, outcome = float(parts[0]), float(parts[1]), parts[2]
+    findings.cases += 1
+    findings.outcomes[outcome.partition(" at ")[0]] += 1
+    findings.largest_growth_mib = max(findings.largest_growth_mib, growth_mib)
+    if seconds * 1e3 > findings.slowest_ms:
+        findings.slowest_ms, findings.slowest = seconds * 1e3, int(mark)
+    if outcome.startswith("problem"):
+        findings.problems.append(f"case {mark}: {outcome}")
+    if seconds > limits.seconds:
+        findings.problems.append(f"case {mark}: took {seconds:.2f} s ({outcome})")
+    if growth_mib > limits.memory_mib:
+        findings.problems.append(f"case {mark}: asked for {growth_mib:.0f} MiB ({outcome})")
+    return int(mark) + 1
+
+
+def _child(sink: int, make: Callable[[], Case], cases: range, limits: Limits) -> None:
+    faulthandler.enable()
+    code = 1
+    try:
+        case = make()
+        # Not a second chance but a safety net for the machine: what asks for more than the limit is reported anyway.
+        ceiling = _mapped_mib("VmSize") + max(4096.0, 4 * limits.memory_mib)
+        resource.setrlimit(resource.RLIMIT_AS, (int(ceiling * 2**20), resource.RLIM_INFINITY))
+        peak_mib = _mapped_mib("VmPeak")
+        sample_every = max(len(cases) // 20, 1)
+        for index in cases:
+            began = time.perf_counter()
+            outcome = _outcome(case, index)
+            seconds = time.perf_counter() - began
+            before_mib, peak_mib = peak_mib, _mapped_mib("VmPeak")
+            line = f"{index}\t{seconds:.6f}\t{peak_mib - before_mib:.1f}\t{outcome}\n"
+            if (index + 1) % sample_every == 0:
+                line += f"memory\t{_mapped_mib('VmRSS'):.1f}\n"
+            os.write(sink, line.encode())
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # no clean-up of what the parent still owns
+
+
+def _outcome(case: Case, index: int) -> str:
+    try:
+        outcome = case(index)
+    except InvalidInputError as error:
+        outcome = f"rejected: {error.reason}"
+    except MadmError as error:
+        outcome = f"rejected: {type(error).__name__}"
+        if len(str(error)) > 20_000:
+            outcome = f"problem: an error message of {len(str(error))} characters"
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        outcome = f"problem: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {str(error)[:160]}"
+    return " ".join(outcome.split())
+
+
+def _mapped_mib(entry: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(entry):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def print_findings(all_findings: list[Findings]) -> None:
+    """A Markdown table, the reasons of rejections, and every problem."""
+    print("| what | cases | used | rejected | problems | slowest ms | largest request MiB | RSS MiB early / end | s |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for one in all_findings:
+        early, end = (one.rss_mib[min(1, len(one.rss_mib) - 1)], one.rss_mib[-1]) if one.rss_mib else (np.nan, np.nan)
+        print(
+            f"| {one.name} | {one.cases} | {one.accepted} | {one.rejected} | {len(one.problems)} "
+            f"| {one.slowest_ms:.1f} | {one.largest_growth_mib:.0f} | {early:.0f} / {end:.0f} | {one.wall_s:.0f} |"
+        )
+    for one in all_findings:
+        print(f"\n{one.name}: " + ", ".join(f"{number} {outcome}" for outcome, number in one.outcomes.most_common()))
+        for problem in one.problems[:40]:
+            print(f"  {problem}")
