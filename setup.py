@@ -32,6 +32,7 @@ setup(
         "safetensors>=0.5",
         "numpy>=1.26",
         "opencv-python-headless>=4.9",
+        "packaging>=23",
         "pillow>=10",
         "pyyaml>=6",
         "rosbags>=0.10.9",

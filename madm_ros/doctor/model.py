@@ -1,0 +1,23 @@
+"""Whether a model directory is whole and what it is."""
+
+from __future__ import annotations
+
+from madm_core.errors import MadmError
+from madm_ros.doctor.findings import Finding
+
+
+def check_model(path_or_hub_id: str) -> list[Finding]:
+    """Loads the model on the CPU, which verifies every checksum. A full-size one takes tens of seconds."""
+    from madm_core.segmenter import Segmenter
+
+    try:
+        segmenter = Segmenter.from_pretrained(path_or_hub_id, device="cpu")
+    except MadmError as error:
+        return [Finding("model", "error", f"{error.what}: {error.got}" if error.got else error.what, error.do or "")]
+    names = ", ".join(segmenter.label_set.names)
+    modality = segmenter.modality.to_dict()
+    return [
+        Finding("model", "ok", segmenter.description),
+        Finding("modality", "ok", ", ".join(f"{key} {value}" for key, value in modality.items())),
+        Finding("classes", "ok", f"{len(segmenter.label_set)}: {names}"),
+    ]
