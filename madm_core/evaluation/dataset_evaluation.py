@@ -148,7 +148,7 @@ def dataset_frame(
     started = time.perf_counter()
     native = segmenter.segment(encoded) if "native" in protocols else None
     milliseconds = (time.perf_counter() - started) * 1e3
-    squashed = resize_image(picture, segmenter.image_size)
+    squashed = np.array(resize_image(picture, segmenter.image_size))  # a copy: Pillow's memory is read-only
     small = None
     if "paper" in protocols:
         started = time.perf_counter()

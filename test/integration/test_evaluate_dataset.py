@@ -1,0 +1,84 @@
+"""``evaluate_dataset`` on a small DELIVER: one process and two give the same numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from madm_ros.commands import evaluate_dataset
+
+_MEASURED = ("created", "seconds", "command", "latency_ms", "bags", "source")
+
+
+@pytest.fixture(scope="module")
+def deliver(tmp_path_factory) -> Path:
+    """20 pictures of the test part in two sequences, with all of DELIVER's ids among their labels."""
+    root = tmp_path_factory.mktemp("deliver")
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        below = Path("fog/test/MAP_1") if index < 12 else Path("sun/test/MAP_2")
+        labels = np.kron(rng.integers(0, 26, (4, 6)), np.ones((8, 8))).astype(np.uint8)
+        for kind, values in (("depth", labels * 9), ("semantic", labels)):
+            folder = root / kind / below
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(folder / f"{index:03d}_{kind}_front.png")
+    return root
+
+
+def measured(output: Path) -> dict:
+    metrics = json.loads((output / "metrics.json").read_text())
+    # What was timed differs, and so do the bags' times.
+    bags = [{**bag, "latency_ms": None} for bag in metrics["bags"]]
+    return {**{key: value for key, value in metrics.items() if key not in _MEASURED}, "bags": bags}
+
+
+def test_two_processes_give_the_numbers_of_one(tiny_models, deliver, tmp_path, capsys):
+    options = ["--model", str(tiny_models["depth"]), "--data", "deliver", f"root={deliver}", "--device", "cpu"]
+    assert evaluate_dataset.main([*options, "--protocol", "both", "--output", str(tmp_path / "one")]) == 0
+    printed = capsys.readouterr().out
+    assert "paper, Cityscapes (RGB) to DELIVER (depth), protocol paper, mIoU %: not stated there" in printed
+    assert "WARNING: the data set has 20 frames, the published one 1897" in printed
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # What `accelerate launch` and torchrun set for their processes; without the time that a launcher takes to start.
+    command = [sys.executable, "-m", "madm_ros.commands.evaluate_dataset", *options, "--protocol", "both"]
+    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        subprocess.Popen(
+            [*command, "--output", str(tmp_path / "two")],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **world, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    ended = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    assert sum(output.count("written to") for output, _ in ended) == 1, "only one process reports"
+
+    one, two = measured(tmp_path / "one"), measured(tmp_path / "two")
+    assert json.loads((tmp_path / "two/metrics.json").read_text())["source"]["processes"] == 2
+    for key, value in one.items():
+        assert two[key] == value, key
+    assert one["frames"]["scored"] == 20 and [bag["frames"]["scored"] for bag in one["bags"]] == [12, 8]
+    assert one["sections"]["published"]["frames_published"] == 1897
+    assert sum(map(sum, one["protocols"]["paper"]["confusion_matrix"])) > 0
+
+
+def test_unusable_requests_are_explained(tiny_models, tmp_path, capsys):
+    model = ["--model", str(tiny_models["depth"]), "--device", "cpu", "--output", str(tmp_path / "out")]
+    assert evaluate_dataset.main([*model, "--data", "dsec", f"root={tmp_path}"]) == 2
+    assert "not for the data set dsec: got a depth model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evaluate_dataset.main([*model, "--data", "bag", "bags=x"])
+    assert "use evaluate_bag" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
