@@ -60,11 +60,14 @@ def serve(modality: str, delay_s: float) -> None:
     from madm_core.labels import LabelSet
     from madm_core.modalities import modality_named
     from madm_ros.commands.segment import spin
+    from madm_ros.process_memory import keep_freed_memory, run_opencv_alone, settle_objects
     from madm_ros.segmentation_node import SegmentationNode
 
+    keep_freed_memory()
+    run_opencv_alone()
     rclpy.init(args=["--ros-args", "-p", "model:=waiting", "-p", "diagnostics_period_s:=0.5"])
     network = WaitingSegmenter(modality_named(modality), LabelSet.named("madm11"), delay_s)
-    node = SegmentationNode(load=lambda parameters: network)
+    node = SegmentationNode(load=lambda parameters: network, after_load=settle_objects)
     node.autostart()
     try:
         spin(node)

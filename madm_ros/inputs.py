@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -23,7 +24,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from madm_core.errors import InvalidInputError
-from madm_core.messages.image_arrays import compressed_image_to_array
+from madm_core.messages.image_arrays import ENCODINGS, compressed_image_to_array, image_to_array
+from madm_core.messages.serialized_image import parse_image
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.image_conversion import message_to_array, single_channel
 from madm_ros.message_types import message_class
@@ -210,9 +212,29 @@ class ImageInput(SensorInput):
         self._offer(Frame(raw, self.epoch, time.perf_counter()))
 
     def decode(self, frame: Frame) -> SensorFrame:
-        """Read the image message. The array is ``(H, W)`` uint8, uint16 or float32."""
+        """Read the image message. The array is ``(H, W)`` uint8, uint16 or float32, a view of the bytes if possible."""
+        if self._type is Image:
+            image = parse_image(frame.payload)
+            header = Header(stamp=Time(sec=image.sec, nanosec=image.nanosec), frame_id=image.frame_id)
+            encoding = image.encoding
+            # What our own conversions do not know is left to cv_bridge, which wants a message.
+            known = encoding in ENCODINGS or not encoding
+            pixels = image_to_array(image) if known else message_to_array(self._deserialized(frame))
+        else:
+            message = self._deserialized(frame)
+            header, encoding = message.header, message.format
+            pixels = compressed_image_to_array(message)
+        pixels = single_channel(pixels)
+        details: dict[str, object] = {"encoding": encoding, "height": pixels.shape[0], "width": pixels.shape[1]}
+        return SensorFrame(header, pixels, details)
+
+    def details(self) -> dict[str, object]:
+        """Nothing beyond what every input counts."""
+        return {}
+
+    def _deserialized(self, frame: Frame) -> Any:
         try:
-            message = deserialize_message(frame.payload, self._type)
+            return deserialize_message(frame.payload, self._type)
         except Exception as error:  # rclpy raises RCLError, MemoryError or ValueError, by where the bytes are wrong
             raise InvalidInputError(
                 "the message cannot be read",
@@ -220,17 +242,6 @@ class ImageInput(SensorInput):
                 got=f"{len(frame.payload)} bytes: {error}",
                 expected=f"a serialised {self.type_name}",
             ) from error
-        if isinstance(message, Image):
-            pixels, encoding = message_to_array(message), message.encoding
-        else:
-            pixels, encoding = compressed_image_to_array(message), message.format
-        pixels = single_channel(pixels)
-        details: dict[str, object] = {"encoding": encoding, "height": pixels.shape[0], "width": pixels.shape[1]}
-        return SensorFrame(message.header, pixels, details)
-
-    def details(self) -> dict[str, object]:
-        """Nothing beyond what every input counts."""
-        return {}
 
 
 def stamp_of(raw: bytes) -> int | None:

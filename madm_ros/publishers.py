@@ -185,7 +185,9 @@ class ResultPublishers:
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
     """float32 in [0, 1] -> uint8 0..255, rounded and clipped, shape kept."""
-    scaled: np.ndarray = cv2.convertScaleAbs(np.maximum(values, 0), alpha=255.0)
+    if values.size and values.min() < 0:  # OpenCV would take the absolute value
+        values = np.maximum(values, 0)
+    scaled: np.ndarray = cv2.convertScaleAbs(values, alpha=255.0)
     return scaled.reshape(values.shape)
 
 

@@ -39,6 +39,7 @@ class SegmentationNode(LifecycleNode):
 
     Args:
         load: Makes a segmenter from the parameters; tests put their own here.
+        after_load: Called when a model has been loaded and taken; a process of its own puts its memory in order here.
         name: Node name.
         node_arguments: As for ``rclpy.node.Node``: ``namespace``, ``context``, ``parameter_overrides``, ``cli_args``.
 
@@ -50,11 +51,13 @@ class SegmentationNode(LifecycleNode):
         self,
         *,
         load: Callable[[NodeParameters], Any] = load_segmenter,
+        after_load: Callable[[], object] = lambda: None,
         name: str = "segmentation",
         **node_arguments: Any,
     ) -> None:
         super().__init__(name, **parameter_rules.NODE_OPTIONS, **node_arguments)
         self._load = load
+        self._after_load = after_load
         self._values = parameter_rules.declare_parameters(self)
         self.add_on_set_parameters_callback(parameter_rules.validate_change)
         self.add_post_set_parameters_callback(self._on_parameters_changed)
@@ -158,6 +161,7 @@ class SegmentationNode(LifecycleNode):
         self.model = load_model(self._values, logger.info, still_wanted=self.context.ok, load=self._load)
         self._results = ResultPublishers(self, logger.info)
         self._results.announce(self.model.segmenter.label_set, self._values.min_confidence)
+        self._after_load()
 
     def _start(self) -> None:
         assert self.model is not None and self._results is not None, "rclpy activates configured nodes only"
@@ -257,6 +261,7 @@ class SegmentationNode(LifecycleNode):
         self._results.announce(loaded.segmenter.label_set, self._values.min_confidence)
         if stream is not None:
             self._run(stream)
+        self._after_load()
         return True, f"the model is now {self._values.model}: {loaded.segmenter.description}"
 
     def _on_parameters_changed(self, parameters: list[Parameter]) -> None:

@@ -60,23 +60,27 @@ class DepthModality(Modality):
         depth = self._metres(raw)
         if self.infinity_is_far:
             depth[np.isposinf(depth)] = self.max_depth_m
-        valid = (depth > 0) & (depth < np.inf)  # false for NaN too
+        # Whole numbers are finite. Of floats, NaN fails both comparisons.
+        valid = raw != 0 if raw.dtype == np.uint16 else (depth > 0) & (depth < np.inf)
         measured = cv2.countNonZero(valid.view(np.uint8))
         if not measured:
             return EncodedImage(np.zeros((*depth.shape, 3), np.float32), valid)
         if measured < valid.size:
             _fill_from_nearest(depth, valid)
+        # In place: fresh memory costs more than the arithmetic.
+        gray = depth
         if self.encoding == "log":
-            gray = cv2.log(depth * np.float32(1 / self.max_depth_m))
+            gray *= np.float32(1 / self.max_depth_m)
+            cv2.log(gray, dst=gray)
             gray *= np.float32(1 / math.log(self.max_depth_m / self.min_depth_m))
             gray += np.float32(1)
         elif self.encoding == "inverse":
             far = 1 / self.max_depth_m
             scale = 1 / (1 / self.min_depth_m - far)
-            gray = np.float32(scale) / depth
+            np.divide(np.float32(scale), gray, out=gray)
             gray -= np.float32(scale * far)
         else:
-            gray = depth * np.float32(1 / self.max_depth_m)
+            gray *= np.float32(1 / self.max_depth_m)
         return EncodedImage(gray_to_rgb(np.clip(gray, 0, 1, out=gray)), valid)
 
     def _metres(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -100,4 +104,5 @@ def _fill_from_nearest(depth: npt.NDArray[np.float32], valid: Mask) -> None:
         (~valid).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     # OpenCV numbers the valid pixels from 1 in reading order, which is the order in which indexing gathers them.
-    depth[~valid] = depth[valid][nearest[~valid] - 1]
+    holes = np.flatnonzero(~valid)
+    depth.reshape(-1)[holes] = depth[valid][nearest.reshape(-1)[holes] - 1]

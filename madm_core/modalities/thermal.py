@@ -76,21 +76,23 @@ class ThermalModality(Modality):
             )
         if raw.dtype == np.uint8:
             return EncodedImage(gray_to_rgb(raw.astype(np.float32) * np.float32(1 / 255)))
-        values = raw.astype(np.float32)
         valid = None
         if raw.dtype == np.float32:
-            finite = np.isfinite(values)
+            finite = np.isfinite(raw)
             if not finite.all():
                 valid = finite
                 if not finite.any():
                     return EncodedImage(np.zeros((*raw.shape, 3), np.float32), valid)
-        low, high = self._range_of(values if valid is None else values[valid])
-        gray = np.clip((values - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+        low, high = self._range_of(raw if valid is None else raw[valid])
+        # In place: fresh memory costs more than the arithmetic.
+        gray = np.subtract(raw, np.float32(low), dtype=np.float32)
+        gray *= np.float32(1 / (high - low))
+        np.clip(gray, 0, 1, out=gray)
         if valid is not None:
             gray[~valid] = 0
         return EncodedImage(gray_to_rgb(gray), valid)
 
-    def _range_of(self, values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    def _range_of(self, values: npt.NDArray[Any]) -> tuple[float, float]:
         if self.range == "fixed":
             if self.units == "raw":
                 return self.low, self.high
@@ -99,9 +101,22 @@ class ThermalModality(Modality):
         # Some 20,000 pixels give the percentiles to a fraction of a count, and sorting all of them would cost
         # more time than everything else here.
         sample = values.reshape(-1)[:: max(1, values.size // 20000)]
-        low, high = np.percentile(sample, (self.low_percentile, self.high_percentile)).tolist()
+        low, high = _percentiles(sample, (self.low_percentile, self.high_percentile))
         if self._ends is not None:
             keep = self.smoothing
             low, high = (keep * old + (1 - keep) * new for old, new in zip(self._ends, (low, high), strict=True))
         self._ends = (low, high)
         return low, max(high, low + 1e-6 * max(1.0, abs(low)))
+
+
+def _percentiles(values: npt.NDArray[Any], percentages: tuple[float, float]) -> tuple[float, float]:
+    """As ``numpy.percentile``, linear between neighbours; a partition of the raw type takes a quarter of its time."""
+    positions = [percentage / 100 * (values.size - 1) for percentage in percentages]
+    below = [int(position) for position in positions]
+    above = [min(index + 1, values.size - 1) for index in below]
+    ordered = np.partition(values, sorted({*below, *above}))
+    low, high = (
+        float(ordered[first]) + (position - first) * (float(ordered[second]) - float(ordered[first]))
+        for position, first, second in zip(positions, below, above, strict=True)
+    )
+    return low, high

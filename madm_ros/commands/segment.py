@@ -54,15 +54,18 @@ def _run(parsed: argparse.Namespace) -> int:
     import rclpy
     from rclpy.executors import ExternalShutdownException
 
+    from madm_ros.process_memory import keep_freed_memory, run_opencv_alone, settle_objects
     from madm_ros.segmentation_node import SegmentationNode
 
+    keep_freed_memory()
+    run_opencv_alone()
     try:
         rclpy.init(args=parsed.ros_arguments)
     except RuntimeError as error:  # RCLError or UnknownROSArgsError
         raise ConfigError("the ROS arguments cannot be used", got=str(error).strip()) from error
     node: SegmentationNode | None = None
     try:
-        node = SegmentationNode()
+        node = SegmentationNode(after_load=settle_objects)
         if node.values.autostart:
             node.autostart()
         spin(node)

@@ -3,6 +3,7 @@ import pytest
 
 from madm_core.errors import ConfigError, InvalidInputError
 from madm_core.modalities import ThermalModality
+from madm_core.modalities.thermal import _percentiles
 
 RAMP = np.linspace(3000, 4000, 10000).reshape(100, 100)
 
@@ -76,3 +77,11 @@ def test_other_arrays_are_refused(raw):
 def test_impossible_parameters_are_refused(parameters):
     with pytest.raises(ConfigError):
         ThermalModality(**parameters)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 20011])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_percentiles_are_numpys(size, dtype):
+    values = (np.random.default_rng(size).random(size) * 60000).astype(dtype)
+    for ends in ((1.0, 99.0), (0.0, 100.0), (12.34, 56.78), (49.9, 50.0)):
+        np.testing.assert_allclose(_percentiles(values, ends), np.percentile(values, ends), rtol=1e-6)
