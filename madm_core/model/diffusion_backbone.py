@@ -16,7 +16,7 @@ from madm_core.model.stable_diffusion import noise_schedule
 
 LATENT_STRIDE = 8
 """Image pixels a latent pixel, in every Stable Diffusion 1.x autoencoder."""
-_FEATURE_BLOCKS = (1, 2, 3)
+FEATURE_BLOCKS = (1, 2, 3)
 """Up blocks whose last layer gives a feature: positions 5, 8 and 11 of the twelve (residual, attention) layers."""
 
 
@@ -120,7 +120,7 @@ class DiffusionBackbone(nn.Module):
             layers = len(block.resnets)
             block_skips, skips = skips[-layers:], skips[:-layers]
             hidden = self._up_layers(block, hidden, block_skips, time, context)
-            if index in _FEATURE_BLOCKS:
+            if index in FEATURE_BLOCKS:
                 features.append(hidden)
             for upsampler in block.upsamplers or ():
                 # The next skip's size, so that latent sizes that are not multiples of 8 work too.

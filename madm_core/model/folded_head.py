@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from madm_core.model.head import ConvNormRelu, SegmentationHead, upsample
@@ -36,7 +37,12 @@ class FoldedHead(nn.Module):
         self.embeddings = nn.ModuleList(_pointwise(layer.weight, layer.bias) for layer in embeddings)
         self.point_branch = nn.ModuleList(_point_branch(embeddings, _folded(head.point_branch)))
         self.dilated_branches = nn.ModuleList(
-            nn.Sequential(_folded(branch[0]), nn.ReLU(inplace=True), _folded(branch[1]), nn.ReLU(inplace=True))
+            nn.Sequential(
+                _DilatedConvolution(_folded(branch[0])),
+                nn.ReLU(inplace=True),
+                _folded(branch[1]),
+                nn.ReLU(inplace=True),
+            )
             for branch in head.dilated_branches
             if isinstance(branch, nn.Sequential)
         )
@@ -65,6 +71,29 @@ class FoldedHead(nn.Module):
             total = share if total is None else total.add_(share)
         assert total is not None  # there are four scales
         return total.relu_()
+
+
+class _DilatedConvolution(nn.Module):
+    """A dilated convolution whose columns are padded beforehand on a CPU.
+
+    oneDNN's fast depthwise kernel takes no horizontal padding beyond a few pixels, and what it falls back to takes
+    60 ms instead of 1 ms (64 channels, 96x192 pixels, dilation 18, one thread of a server's CPU).
+
+    Args:
+        conv: The convolution; its padding keeps the image's size.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        self.rows, self.columns = (int(side) for side in conv.padding)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        if feature.device.type != "cpu":
+            result: Tensor = self.conv(feature)
+            return result
+        conv, padded = self.conv, pad(feature, (self.columns, self.columns, 0, 0))
+        return conv2d(padded, conv.weight, conv.bias, 1, (self.rows, 0), conv.dilation, conv.groups)
 
 
 def _folded(layer: nn.Module) -> nn.Conv2d:
