@@ -120,6 +120,7 @@ class EvaluationResult:
         failures: Recordings without scores.
         choices: For each recording the pictures for the report; empty: none.
         sections: Further parts.
+        has_times: Whether stamps are times of a recording; else (a data set) they only count the frames.
         seconds: How long the evaluation took.
     """
 
@@ -130,6 +131,7 @@ class EvaluationResult:
     failures: list[BagFailure] = field(default_factory=list)
     choices: list[FrameChoice] = field(default_factory=list)
     sections: list[ReportSection] = field(default_factory=list)
+    has_times: bool = True
     seconds: float | None = None
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 

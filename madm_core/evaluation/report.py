@@ -8,7 +8,8 @@ from typing import Any
 
 from madm_core.errors import DataError
 from madm_core.evaluation.evaluation_result import EvaluationResult
-from madm_core.evaluation.metrics_file import write_metrics
+from madm_core.evaluation.metrics_file import replace_text, write_metrics
+from madm_core.evaluation.report_page import report_page
 
 
 def write_report(result: EvaluationResult, output: str | os.PathLike[str]) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def write_report(result: EvaluationResult, output: str | os.PathLike[str]) -> di
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return write_metrics(result, folder)
+        metrics = write_metrics(result, folder)
+        replace_text(folder / "report.html", report_page(result, metrics))
     except OSError as error:
         raise DataError(f"the report cannot be written to {folder}", got=error, do="choose another --output") from error
+    return metrics
