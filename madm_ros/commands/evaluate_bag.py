@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from madm_core.command_line import command_parser, run_command
 from madm_core.config import read_yaml_mapping
-from madm_core.errors import ConfigError, DataError, InvalidInputError
+from madm_core.errors import ConfigError, DataError, InvalidInputError, MissingDependencyError
 from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, ShowProgress, score_bags
 from madm_core.evaluation.bag_request import BagRequest
 from madm_core.evaluation.evaluation_result import EvaluationResult, ModelFacts
@@ -71,8 +72,31 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
     options.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16")
     options.add_argument("--resize", default="reference", help="reference, keep_aspect or sliding_window")
+    _live_options(options)
     _output_options(options)
     return options
+
+
+def _live_options(options: argparse.ArgumentParser) -> None:
+    live = options.add_argument_group("through the running node (needs ROS)")
+    live.add_argument(
+        "--live",
+        action="store_true",
+        help="play the bag through a segmentation node and score its labels; exit code 1 when they differ from offline",
+    )
+    live.add_argument(
+        "--node", default="", metavar="NAME", help="a running node, as /segmentation (default: start one)"
+    )
+    live.add_argument("--rate", type=float, default=1.0, help="bag seconds a real second (default 1)")
+    live.add_argument(
+        "--queue-policy",
+        choices=["latest", "every"],
+        default="latest",
+        help="of the node that is started: latest drops frames when it is too slow (default), every does not",
+    )
+    live.add_argument(
+        "--live-timeout", type=float, default=60.0, metavar="S", help="for the node's first answer (default 60)"
+    )
 
 
 def _output_options(options: argparse.ArgumentParser) -> None:
@@ -94,10 +118,40 @@ def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
         request.check_topics(jobs[0].path, jobs[0].label_path)
     segmenter = request.load_segmenter()
     started = time.monotonic()
+    if chosen.live:
+        return _evaluate_live(chosen, words, request, jobs, segmenter)
     with Interruption() as interruption, _progress_bar() as progress:
         outcomes = score_bags(request, jobs, segmenter, _observers(chosen), stop=interruption, progress=progress)
     model = ModelFacts.of(segmenter, chosen.model)
     return _report(chosen, _result(request, model, outcomes, words, time.monotonic() - started))
+
+
+def _evaluate_live(
+    chosen: argparse.Namespace, words: list[str], request: BagRequest, jobs: list[BagJob], segmenter: Segmenter
+) -> int:
+    """The labels come from the running node."""
+    try:
+        from madm_ros.live_evaluation import LiveOptions, score_bags_live
+    except ImportError as error:
+        distribution = os.environ.get("ROS_DISTRO", "jazzy")
+        raise MissingDependencyError(
+            "--live needs ROS 2", got=error, do=f"run: apt install ros-{distribution}-rclpy, and source its setup.bash"
+        ) from error
+    started = time.monotonic()
+    options = LiveOptions(chosen.node, chosen.rate, chosen.queue_policy, chosen.live_timeout)
+    with Interruption() as stop:
+        outcomes, sections, equal = score_bags_live(
+            request, jobs, segmenter, _observers(chosen), options, Path(chosen.output), stop=stop
+        )
+    model = ModelFacts.of(segmenter, chosen.model)
+    result = _result(request, model, outcomes, words, time.monotonic() - started)
+    result.sections.extend(sections)
+    code = _report(chosen, result)
+    for section in sections:
+        print(f"\n{section.title}")
+        for name, value in section.rows:
+            print(f"  {name}: {value}")
+    return code or int(not equal)
 
 
 def _observers(chosen: argparse.Namespace) -> Callable[[BagJob, Segmenter], Iterator[FrameObserver]]:

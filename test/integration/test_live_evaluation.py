@@ -1,0 +1,56 @@
+"""``evaluate_bag --live``: bag, replay, node in a process of its own, DDS, and the labels that come back."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="--live plays bags through a ROS node")
+
+from madm_ros.commands import evaluate_bag, street_world
+
+DOMAIN = str(1 + os.getpid() % 100)
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("live_drive")
+    options = ["--seed", "5", "--size", "48x64", "--rate", "10", "--duration", "1.2", "--event-steps", "2"]
+    modalities = ["--modality", "depth", "thermal", "event"]
+    assert street_world.main([*options, *modalities, "--write-bag", str(path / "bag")]) == 0
+    return path / "bag"
+
+
+def evaluate(model: Path, bag: Path, topic: str, output: Path, *options: str) -> int:
+    command = ["--model", str(model), "--bag", str(bag), "--topic", topic, "--label-topic", "/street/labels"]
+    return evaluate_bag.main([*command, "--device", "cpu", "--output", str(output), *options])
+
+
+def metrics(output: Path) -> dict:
+    return json.loads((output / "metrics.json").read_text())
+
+
+def test_live_labels_equal_offline_labels(tiny_models, drive, tmp_path, capsys):
+    topic = "/street/thermal/image_raw"
+    assert evaluate(tiny_models["thermal"], drive, topic, tmp_path / "live", "--live", "--queue-policy", "every") == 0
+    assert "live labels equal offline labels: 0 of" in capsys.readouterr().out
+    live = metrics(tmp_path / "live")
+    section = live["sections"]["live"]
+    assert section["messages_sent"] == section["answers"] == section["comparison"]["frames"] == 12
+    assert section["comparison"]["equal"] and section["comparison"]["different_pixels"] == 0
+    assert 0 <= section["comparison"]["largest_confidence_difference"] <= 0.5 / 255 + 1e-6
+    assert section["latency_ms"]["median"] > 0 and section["stamp_age_ms"]["median"] > 0
+    assert section["node_counters"]["frames_dropped"] == "0"
+    assert evaluate(tiny_models["thermal"], drive, topic, tmp_path / "offline") == 0
+    assert live["protocols"] == metrics(tmp_path / "offline")["protocols"]
+    assert not list((tmp_path / "live").glob(".live_*")), "what came back is not kept"
+
+
+def test_windows_of_events_are_compared_with_the_nodes_own(tiny_models, drive, tmp_path):
+    assert evaluate(tiny_models["event"], drive, "/street/events", tmp_path, "--live", "--queue-policy", "every") == 0
+    section = metrics(tmp_path)["sections"]["live"]
+    assert section["comparison"]["equal"] and section["comparison"]["frames"] >= 10
+    assert section["tolerance_s"] == 0.025
