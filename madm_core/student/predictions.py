@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import os
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -81,17 +83,13 @@ class TeacherPredictions:
         """
         path = self._file(index)
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # The stream is ours, so that it is closed even when numpy cannot make sense of it.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 return restored(stored["log_probabilities"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             path.unlink(missing_ok=True)
             raise DataError(
                 f"a stored answer of the teacher cannot be read: {path}", got=error, do="start the run again"
-            ) from error
-        except Exception as error:  # zipfile and zlib have errors of their own
-            path.unlink(missing_ok=True)
-            raise DataError(
-                f"a stored answer of the teacher is damaged: {path}", got=error, do="start again"
             ) from error
 
     def _file(self, index: int) -> Path:

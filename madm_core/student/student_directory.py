@@ -13,6 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from transformers import SegformerForSemanticSegmentation
+from transformers.utils import logging as transformers_logging
 
 from madm_core.config import from_mapping
 from madm_core.errors import BaseModelError, ConfigError
@@ -24,6 +25,7 @@ from madm_core.student.architecture import StudentArchitecture
 from madm_core.student.network import StudentNetwork
 
 logger = logging.getLogger(__name__)
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a student is loaded in no time
 
 
 def save_student_directory(
