@@ -28,21 +28,26 @@ class AutoencoderTraining:
 
     Args:
         steps: Optimisation steps.
-        batch_size: Crops a step; half of them are palette pictures.
+        batch_size: Crops a step.
+        palettes: How many of these are palette pictures.
         crop: Height and width of the crops in pixels, a multiple of 8.
         learning_rate: Peak learning rate; see :func:`warm_cosine`.
         kl_weight: Weight of the divergence from a standard normal, which keeps latents near each other where pictures
             are.
         palette_weight: Weight of the cross-entropy of the nearest palette colour.
+        class_balance: A class weighs in that cross-entropy as its share of the pixels to the power of minus this: 0
+            counts all pixels alike, 0.5 lifts poles, signs and persons, 1 counts all classes alike.
         seed: Seed of crops, styles and posterior samples.
     """
 
     steps: int = 2000
     batch_size: int = 8
+    palettes: int = 4
     crop: int = 96
     learning_rate: float = 1.5e-3
     kl_weight: float = 1e-5
     palette_weight: float = 0.1
+    class_balance: float = 0.0
     seed: int = 0
 
 
@@ -65,6 +70,7 @@ def train_autoencoder(
     generator = torch.Generator().manual_seed(settings.seed)
     optimizer = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, settings.steps))
+    weights_of_classes = class_weights(pictures.labels, settings.class_balance)
     autoencoder.train()
     for step in range(settings.steps):
         images, labels = _batch(pictures, settings, rng)
@@ -72,7 +78,7 @@ def train_autoencoder(
         decoded = autoencoder.decode(posterior.sample(generator)).sample
         losses = {
             "reconstruction": functional.l1_loss(decoded, images),
-            "palette": palette_cross_entropy(decoded[: len(labels)], labels),
+            "palette": palette_cross_entropy(decoded[: len(labels)], labels, weights_of_classes),
             "kl": posterior.kl().mean() / posterior.mean[0].numel(),
         }
         weights = {"reconstruction": 1.0, "palette": settings.palette_weight, "kl": settings.kl_weight}
@@ -87,17 +93,32 @@ def train_autoencoder(
     autoencoder.register_to_config(scaling_factor=1.0 / _latent_deviation(autoencoder, pictures))
 
 
-def palette_cross_entropy(decoded: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of a soft nearest-colour choice.
+def class_weights(labels: npt.NDArray[np.uint8], balance: float) -> Tensor:
+    """Weight of each of MADM11's classes: its share of the pixels to the power of ``-balance``, scaled so that a pixel
+    weighs 1 on average.
+
+    Args:
+        labels: (N, H, W) uint8 ids.
+        balance: 0..1.
+    """
+    shares = np.bincount(labels.ravel(), minlength=256)[: len(MADM11)] / labels.size
+    weights = np.where(shares > 0, np.maximum(shares, 1e-6) ** -balance, 0.0)
+    return torch.from_numpy(weights / (weights * shares).sum()).float()
+
+
+def palette_cross_entropy(decoded: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy of a soft nearest-colour choice, a mean over the labelled pixels.
 
     Args:
         decoded: (B, 3, H, W) in [-1, 1].
         labels: (B, H, W) int64 ids of MADM11, 255 ignored.
+        weights: (11,) factor of each class's pixels; None: 1.
     """
     colors = torch.tensor(MADM11.colors, dtype=decoded.dtype) / 127.5 - 1
     distance = (decoded[:, None] - colors[None, :, :, None, None]).square().sum(2)
     # At half the distance between the two nearest colours (37/255) the right one should have won clearly.
-    return functional.cross_entropy(-distance / 0.02, labels, ignore_index=IGNORE)
+    loss = functional.cross_entropy(-distance / 0.02, labels, weights, ignore_index=IGNORE, reduction="none")
+    return loss.sum() / (labels != IGNORE).sum().clamp_min(1)
 
 
 @torch.inference_mode()
@@ -126,8 +147,7 @@ def palette_recovery(autoencoder: AutoencoderKL, labels: npt.NDArray[np.uint8]) 
 
 
 def _batch(pictures: Pictures, settings: AutoencoderTraining, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """(B, 3, crop, crop) in [-1, 1], palette pictures first, and the (B / 2, crop, crop) labels of these."""
-    half = settings.batch_size // 2
+    """(B, 3, crop, crop) in [-1, 1], palette pictures first, and the (P, crop, crop) labels of these."""
     images: list[npt.NDArray[np.float32]] = []
     labels: list[npt.NDArray[np.int64]] = []
     for index in range(settings.batch_size):
@@ -135,7 +155,7 @@ def _batch(pictures: Pictures, settings: AutoencoderTraining, rng: np.random.Gen
         top, left = (int(rng.integers(side - settings.crop + 1)) for side in pictures.labels.shape[1:])
         window = (chosen, slice(top, top + settings.crop), slice(left, left + settings.crop))
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        if index < half:
+        if index < settings.palettes:
             label = pictures.labels[window][:, flip]
             labels.append(label.astype(np.int64))
             images.append((MADM11.colorize(label) / 255).astype(np.float32))

@@ -27,14 +27,16 @@ class DiffusionTraining:
     Args:
         steps: Optimisation steps.
         batch_size: Pictures a step.
+        crop: (height, width) of the windows cut out of the pictures, multiples of 64; None: whole pictures.
         learning_rate: Peak learning rate; see :func:`~madm_core.pretraining.autoencoder.warm_cosine`.
         unconditional: Share of the captions replaced by the empty prompt, which is the one that MADM conditions on.
         styles: Names of the styles to draw from; None: all.
         seed: Seed of pictures, styles, times and noise.
     """
 
-    steps: int = 1400
+    steps: int = 1200
     batch_size: int = 8
+    crop: tuple[int, int] | None = (64, 128)
     learning_rate: float = 1e-3
     unconditional: float = 0.3
     styles: tuple[str, ...] | None = None
@@ -145,10 +147,14 @@ def generate(
 def _batch(pictures: Pictures, settings: DiffusionTraining, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
     names = settings.styles or tuple(STYLES)
     images, captions = [], []
+    whole = pictures.labels.shape[1:]
+    size = settings.crop or whole
     for index in rng.integers(len(pictures), size=settings.batch_size):
         style = str(rng.choice(names))
+        top, left = (int(rng.integers(there - wanted + 1)) for there, wanted in zip(whole, size, strict=True))
+        window = (index, slice(top, top + size[0]), slice(left, left + size[1]))
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        images.append(in_style(pictures.images[index][:, flip], style, rng))
-        wanted = rng.random() >= settings.unconditional
-        captions.append(caption(pictures.labels[index], style, pictures.conditions[index]) if wanted else "")
+        images.append(in_style(pictures.images[window][:, flip], style, rng))
+        described = rng.random() >= settings.unconditional
+        captions.append(caption(pictures.labels[window], style, pictures.conditions[index]) if described else "")
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous() * 2 - 1, captions

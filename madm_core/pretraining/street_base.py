@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ class StreetBaseTraining:
         vae_channels: Channels of the autoencoder's four levels, finest first.
         unet_channels: Channels of the U-Net's four levels, finest first.
         text_width: Width of the text encoder and the cross-attention.
-        autoencoder: The first stage.
-        diffusion: The second stage.
+        autoencoder: The first stage: compress pictures of all kinds.
+        refinement: The second stage, from there on: mostly palette pictures, thin classes count more.
+        diffusion: The third stage.
         seed: Seed of the pictures and of the initial weights.
     """
 
@@ -50,6 +52,11 @@ class StreetBaseTraining:
     unet_channels: tuple[int, int, int, int] = (32, 64, 96, 96)
     text_width: int = 64
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
+    refinement: AutoencoderTraining = field(
+        default_factory=lambda: AutoencoderTraining(
+            steps=800, palettes=6, learning_rate=1e-3, palette_weight=0.5, class_balance=0.5, seed=1
+        )
+    )
     diffusion: DiffusionTraining = field(default_factory=DiffusionTraining)
     seed: int = 0
 
@@ -76,12 +83,13 @@ def train_street_base(directory: Path, settings: StreetBaseTraining) -> dict[str
     measured: dict[str, Any] = {"settings": to_mapping(settings)}
 
     autoencoder = AutoencoderKL.from_pretrained(directory / "vae")
-    measured["autoencoder"] = _stage(
-        work / "autoencoder",
-        autoencoder,
-        lambda report: train_autoencoder(autoencoder, training, settings.autoencoder, report),
-        settings.autoencoder.steps,
-    )
+    for name, stage in (("autoencoder", settings.autoencoder), ("refinement", settings.refinement)):
+        measured[name] = _stage(
+            work / name,
+            autoencoder,
+            partial(train_autoencoder, autoencoder, training, stage),
+            stage.steps,
+        )
     share, of_classes = palette_recovery(autoencoder, held_out.labels)
     _LOG.info("palette recovery on held-out streets: %.1f %% of pixels", 100 * share)
     measured["palette_recovery"] = {"pixels": share, "classes": of_classes}
@@ -121,7 +129,7 @@ def _write_untrained(directory: Path, settings: StreetBaseTraining) -> None:
         unet_channels=settings.unet_channels,
         vae_channels=settings.vae_channels,
         text_width=settings.text_width,
-        attention_heads=4,
+        attention_heads=2,
         norm_groups=8,
     )
     # One residual layer a level is enough for synthetic pictures and halves the time of every forward pass.

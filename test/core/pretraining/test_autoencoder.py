@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL
 from madm_core.labels import IGNORE, MADM11
 from madm_core.pretraining.autoencoder import (
     AutoencoderTraining,
+    class_weights,
     palette_cross_entropy,
     palette_recovery,
     train_autoencoder,
@@ -34,7 +35,7 @@ def pictures():
 
 def test_training_lowers_the_losses_and_scales_the_latents(pictures):
     autoencoder, losses = small_autoencoder(), []
-    settings = AutoencoderTraining(steps=40, batch_size=4, crop=32, learning_rate=3e-3)
+    settings = AutoencoderTraining(steps=40, batch_size=4, palettes=2, crop=32, learning_rate=3e-3)
     train_autoencoder(autoencoder, pictures, settings, lambda _, loss: losses.append(loss))
     first, last = (np.mean([loss["palette"] for loss in part]) for part in (losses[:5], losses[-5:]))
     assert last < 0.7 * first
@@ -50,6 +51,26 @@ def test_palette_cross_entropy_wants_the_right_colour():
     wrong = right.flip(3)
     assert float(palette_cross_entropy(right, labels)) < 0.05
     assert float(palette_cross_entropy(wrong, labels)) > 1
+
+
+def test_rare_classes_weigh_more_and_a_pixel_weighs_one_on_average():
+    labels = np.array([[[0] * 98 + [4] * 2]], np.uint8)
+    assert class_weights(labels, 0.0)[[0, 4]].tolist() == pytest.approx([1, 1])
+    weights = class_weights(labels, 0.5)
+    assert float(weights[4] / weights[0]) == pytest.approx(7)  # the root of 49 times as many pixels
+    assert float(0.98 * weights[0] + 0.02 * weights[4]) == pytest.approx(1)
+    assert float(weights[1]) == 0  # a class that never occurs
+
+
+def test_weights_scale_the_cross_entropy_of_their_class():
+    labels = torch.tensor([[[0, 5]]])
+    decoded = torch.zeros(1, 3, 1, 2)
+    plain = palette_cross_entropy(decoded, labels)
+    weights = torch.ones(len(MADM11))
+    weights[5] = 0
+    only_sky = palette_cross_entropy(decoded[..., :1], labels[..., :1])
+    assert float(palette_cross_entropy(decoded, labels, weights)) == pytest.approx(float(only_sky) / 2)
+    assert float(palette_cross_entropy(decoded, labels, torch.ones(len(MADM11)))) == pytest.approx(float(plain))
 
 
 def test_palette_recovery_counts_each_class():

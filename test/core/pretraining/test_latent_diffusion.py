@@ -33,7 +33,7 @@ def test_training_lowers_the_loss_and_draws_pictures(model):
         rng.integers(0, 256, (4, 64, 64, 3)).astype(np.uint8), np.zeros((4, 64, 64), np.uint8), ("day",) * 4
     )
     losses = []
-    settings = DiffusionTraining(steps=40, batch_size=4, learning_rate=3e-3)
+    settings = DiffusionTraining(steps=40, batch_size=4, crop=None, learning_rate=3e-3)
     train_latent_diffusion(model, pictures, settings, lambda _, loss: losses.append(loss["noise_mse"]))
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
     drawn = generate(model, ["photo, day street", "negative"], (64, 64), steps=2)

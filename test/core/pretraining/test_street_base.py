@@ -1,5 +1,7 @@
 import json
 
+from safetensors.torch import load_file
+
 from madm_core.model.stable_diffusion import load_base
 from madm_core.pretraining.autoencoder import AutoencoderTraining
 from madm_core.pretraining.latent_diffusion import DiffusionTraining
@@ -13,8 +15,9 @@ SMALL = StreetBaseTraining(
     vae_channels=(8, 8, 8, 8),
     unet_channels=(8, 8, 8, 8),
     text_width=8,
-    autoencoder=AutoencoderTraining(steps=2, batch_size=2, crop=32),
-    diffusion=DiffusionTraining(steps=2, batch_size=2),
+    autoencoder=AutoencoderTraining(steps=2, batch_size=2, palettes=1, crop=32),
+    refinement=AutoencoderTraining(steps=2, batch_size=2, palettes=1, crop=32, class_balance=0.5),
+    diffusion=DiffusionTraining(steps=2, batch_size=2, crop=(64, 64)),
 )
 
 
@@ -24,7 +27,9 @@ def test_a_base_is_made_stage_by_stage(tmp_path):
     assert 0 <= measured["palette_recovery"]["pixels"] <= 1
     base = load_base(tmp_path)
     weights = {name: value.clone() for name, value in base.unet.state_dict().items()}
-    assert base.vae.config.scaling_factor == measured["autoencoder"]["scaling_factor"]
+    assert base.vae.config.scaling_factor == measured["refinement"]["scaling_factor"]
+    stages = [load_file(tmp_path / "work" / f"{name}.safetensors") for name in ("autoencoder", "refinement")]
+    assert any((stages[0][name] != stages[1][name]).any() for name in stages[0])
 
     before = (tmp_path / "work" / "diffusion.safetensors").stat().st_mtime_ns
     train_street_base(tmp_path, SMALL)  # everything is there: nothing is trained again
