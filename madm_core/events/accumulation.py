@@ -6,34 +6,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
+from madm_core.events.folding import fold
+from madm_core.events.packed_sums import HALF_USED, NARROW_UNIT, WIDE_UNIT, spill
 from madm_core.events.prefetching import prefetch
-from madm_core.events.segments import EVENTS_AT_ONCE, NOWHERE, ON, UNIT, add_one, fold
+from madm_core.events.registers import (
+    FOLD_AFTER,
+    HEIGHT,
+    IN_WINDOW,
+    MASKED,
+    NARROW,
+    OUT_OF_FRAME,
+    REFERENCE,
+    SEGMENT_START,
+    SEGMENT_STOP,
+    SINCE_FOLD,
+    TICK_MASK,
+    TURNS,
+    WIDTH,
+)
+from madm_core.events.segments import add_one
 
+EVENTS_AT_ONCE = 256
+"""Events prepared together: enough to vectorise, few enough to stay in the first cache."""
+NOWHERE = np.uint32(0xFFFFFFFF)
+ON = 1 << 32  # the polarity bit of an event word; bytes beyond it are padding with any content
 MAX_TURNS = 32
 """Steps back to an earlier segment after which sorting the rest is quicker than folding at each."""
 
 
 @kernel
-def fetch_ahead(
-    pixels: NDArray[np.uint32], outside: Scalar, pixel_map: NDArray[np.int32], sums: NDArray[np.int64]
-) -> None:
-    """Prefetch the sums of EVENTS_AT_ONCE prepared events, unless their pixels are still to be mapped."""
-    if outside == 0 and pixel_map.shape[0] == 0:
-        for j in range(EVENTS_AT_ONCE):
-            prefetch(sums, np.uint64(pixels[j]))
-
-
-@kernel
-def add_block(
+def map_pixels(
     pixels: NDArray[np.uint32],
-    values: NDArray[np.int64],
     outside: Scalar,
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
-    sums: NDArray[np.int64],
     grid: NDArray[np.float32],
 ) -> None:
-    """Add EVENTS_AT_ONCE prepared events, ``outside`` of which lie off the sensor and have the pixel index NOWHERE."""
+    """Send EVENTS_AT_ONCE pixels through the map, those to drop to the last sum, and count the events.
+
+    ``outside`` of them lie off the sensor and have the index NOWHERE.
+    """
     masked = np.int64(0)
     if pixel_map.shape[0] > 0:
         drop = np.uint32(grid.shape[1])
@@ -47,12 +59,34 @@ def add_block(
         drop = np.uint32(grid.shape[1])
         for j in range(EVENTS_AT_ONCE):
             pixels[j] = min(pixels[j], drop)
+    registers[OUT_OF_FRAME] += outside
+    registers[MASKED] += masked
+    registers[IN_WINDOW] += EVENTS_AT_ONCE - outside - masked
+    registers[SINCE_FOLD] += EVENTS_AT_ONCE
+
+
+@kernel
+def add_narrow_block(
+    pixels: NDArray[np.uint32],
+    values: NDArray[np.uint32],
+    registers: NDArray[np.int64],
+    sums: NDArray[np.uint32],
+    wide: NDArray[np.int64],
+) -> None:
+    """Add EVENTS_AT_ONCE mapped events to 32-bit words."""
     for j in range(EVENTS_AT_ONCE):
-        sums[pixels[j]] += values[j]
-    registers[10] += outside
-    registers[12] += masked
-    registers[9] += EVENTS_AT_ONCE - outside - masked
-    registers[7] += EVENTS_AT_ONCE
+        pixel = pixels[j]
+        word = np.uint32(sums[pixel] + values[j])
+        sums[pixel] = word
+        if word & HALF_USED:
+            spill(registers, sums, wide, pixel)
+
+
+@kernel
+def add_wide_block(pixels: NDArray[np.uint32], values: NDArray[np.int64], wide: NDArray[np.int64]) -> None:
+    """Add EVENTS_AT_ONCE mapped events to 64-bit words."""
+    for j in range(EVENTS_AT_ONCE):
+        wide[pixels[j]] += values[j]
 
 
 @kernel
@@ -62,7 +96,8 @@ def accumulate_words(
     stop_tick: int,
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
-    sums: NDArray[np.int64],
+    sums: NDArray[np.uint32],
+    wide: NDArray[np.int64],
     grid: NDArray[np.float32],
 ) -> int:
     """Add EVENT_DTYPE events, as (N, 2) int64 words, from ``start`` until one is at or after ``stop_tick``.
@@ -73,22 +108,25 @@ def accumulate_words(
         stop_tick: First tick that does not belong to the window.
         pixel_map: (H * W,) int32 index of the grid's pixel for each sensor pixel, ``grid.shape[1]`` to drop the
             event; or empty for the identity.
-        registers: See the module segments; and so its function ``fold`` for the others.
-        sums: Packed sums.
+        registers: See the module registers.
+        sums: 32-bit words, see the function ``fold``.
+        wide: 64-bit words.
         grid: (bins, pixels) float32.
 
     Returns:
         Index of the first event that was not added.
     """
-    width = np.uint32(registers[14])
-    height = np.uint32(registers[15])
+    width = np.uint32(registers[WIDTH])
+    height = np.uint32(registers[HEIGHT])
+    narrow = registers[NARROW] != 0
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
-    values = np.empty(EVENTS_AT_ONCE, np.int64)
+    values = np.empty(EVENTS_AT_ONCE, np.uint32)
+    wide_values = np.empty(EVENTS_AT_ONCE, np.int64)
     n = events.shape[0]
     i = start
     while i < n:
-        first = registers[4]
-        length = min(registers[5], stop_tick) - first
+        first = registers[SEGMENT_START]
+        length = min(registers[SEGMENT_STOP], stop_tick) - first
         strangers = np.int64(1)
         if n - i >= EVENTS_AT_ONCE:
             block = events[i : i + EVENTS_AT_ONCE]
@@ -97,8 +135,8 @@ def accumulate_words(
                 d = block[j, 0] - first
                 strangers += (d < 0) | (d >= length)
             if strangers == 0:
-                middle = registers[6]
-                tick_mask = registers[13]
+                middle = registers[REFERENCE]
+                tick_mask = registers[TICK_MASK]
                 outside = np.int64(0)
                 for j in range(EVENTS_AT_ONCE):
                     word = block[j, 1]
@@ -107,11 +145,19 @@ def accumulate_words(
                     off = (x >= width) | (y >= height)
                     pixels[j] = NOWHERE if off else y * width + x
                     outside += off
-                fetch_ahead(pixels, outside, pixel_map, sums)
-                for j in range(EVENTS_AT_ONCE):
-                    value = UNIT + ((block[j, 0] - middle) & tick_mask)
-                    values[j] = value if block[j, 1] & ON else -value
-                add_block(pixels, values, outside, pixel_map, registers, sums, grid)
+                map_pixels(pixels, outside, pixel_map, registers, grid)
+                if narrow:
+                    for j in range(EVENTS_AT_ONCE):
+                        prefetch(sums, np.uint64(pixels[j]))
+                    for j in range(EVENTS_AT_ONCE):
+                        value = np.uint32(NARROW_UNIT + ((block[j, 0] - middle) & tick_mask))
+                        values[j] = value if block[j, 1] & ON else np.uint32(0) - value
+                    add_narrow_block(pixels, values, registers, sums, wide)
+                else:
+                    for j in range(EVENTS_AT_ONCE):
+                        wide_value = WIDE_UNIT + ((block[j, 0] - middle) & tick_mask)
+                        wide_values[j] = wide_value if block[j, 1] & ON else -wide_value
+                    add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
             for _ in range(min(EVENTS_AT_ONCE, n - i)):
@@ -120,10 +166,10 @@ def accumulate_words(
                     return i
                 word = events[i, 1]
                 sign = 1 if word & ON else -1
-                add_one(word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, grid)
+                add_one(word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, wide, grid)
                 i += 1
-        if registers[7] >= registers[8]:
-            fold(registers, sums, grid)
+        if registers[SINCE_FOLD] >= registers[FOLD_AFTER]:
+            fold(registers, sums, wide, grid)
     return i
 
 
@@ -135,7 +181,8 @@ def accumulate_columns(
     p: NDArray[np.uint8],
     pixel_map: NDArray[np.int32],
     registers: NDArray[np.int64],
-    sums: NDArray[np.int64],
+    sums: NDArray[np.uint32],
+    wide: NDArray[np.int64],
     grid: NDArray[np.float32],
 ) -> int:
     """Add the events of four (N,) integer arrays; see :func:`accumulate_words`. ``p`` > 0 is ON.
@@ -143,15 +190,17 @@ def accumulate_columns(
     Returns:
         Index of the first event that was not added: the number of events, unless times keep going back.
     """
-    width = np.uint32(registers[14])
-    height = np.uint32(registers[15])
+    width = np.uint32(registers[WIDTH])
+    height = np.uint32(registers[HEIGHT])
+    narrow = registers[NARROW] != 0
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
-    values = np.empty(EVENTS_AT_ONCE, np.int64)
+    values = np.empty(EVENTS_AT_ONCE, np.uint32)
+    wide_values = np.empty(EVENTS_AT_ONCE, np.int64)
     n = t.shape[0]
     i = 0
     while i < n:
-        first = registers[4]
-        length = registers[5] - first
+        first = registers[SEGMENT_START]
+        length = registers[SEGMENT_STOP] - first
         strangers = np.int64(1)
         if n - i >= EVENTS_AT_ONCE:
             block_x, block_y, block_t, block_p = (
@@ -165,8 +214,8 @@ def accumulate_columns(
                 d = block_t[j] - first
                 strangers += (d < 0) | (d >= length)
             if strangers == 0:
-                middle = registers[6]
-                tick_mask = registers[13]
+                middle = registers[REFERENCE]
+                tick_mask = registers[TICK_MASK]
                 outside = np.int64(0)
                 for j in range(EVENTS_AT_ONCE):
                     # A negative coordinate becomes a huge one.
@@ -175,20 +224,28 @@ def accumulate_columns(
                     off = (block_column >= width) | (block_row >= height)
                     pixels[j] = NOWHERE if off else block_row * width + block_column
                     outside += off
-                fetch_ahead(pixels, outside, pixel_map, sums)
-                for j in range(EVENTS_AT_ONCE):
-                    value = UNIT + ((block_t[j] - middle) & tick_mask)
-                    values[j] = value if block_p[j] > 0 else -value
-                add_block(pixels, values, outside, pixel_map, registers, sums, grid)
+                map_pixels(pixels, outside, pixel_map, registers, grid)
+                if narrow:
+                    for j in range(EVENTS_AT_ONCE):
+                        prefetch(sums, np.uint64(pixels[j]))
+                    for j in range(EVENTS_AT_ONCE):
+                        value = np.uint32(NARROW_UNIT + ((block_t[j] - middle) & tick_mask))
+                        values[j] = value if block_p[j] > 0 else np.uint32(0) - value
+                    add_narrow_block(pixels, values, registers, sums, wide)
+                else:
+                    for j in range(EVENTS_AT_ONCE):
+                        wide_value = WIDE_UNIT + ((block_t[j] - middle) & tick_mask)
+                        wide_values[j] = wide_value if block_p[j] > 0 else -wide_value
+                    add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
             for _ in range(min(EVENTS_AT_ONCE, n - i)):
                 sign = 1 if p[i] > 0 else -1
-                add_one(np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, grid)
+                add_one(np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, wide, grid)
                 i += 1
-        if registers[7] >= registers[8]:
-            fold(registers, sums, grid)
-        if registers[17] > MAX_TURNS:
+        if registers[SINCE_FOLD] >= registers[FOLD_AFTER]:
+            fold(registers, sums, wide, grid)
+        if registers[TURNS] > MAX_TURNS:
             break
     return i
 

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Scalar = int | np.int64
+Scalar = int | np.integer[Any]
 """What a kernel computes with."""
 logger = logging.getLogger(__name__)
 

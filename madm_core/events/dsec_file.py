@@ -40,30 +40,39 @@ def open_dsec(path: Path) -> EventFile:
             if len(set(sizes.values())) != 1:
                 raise DataError(f"{path}: damaged", got=f"lengths {sizes}", expected="data sets of equal length")
             size = _size(file["events"])
-    except OSError as error:
+        rectify_map = None
+        beside = path.with_name("rectify_map.h5")
+        if beside.is_file():
+            with h5py.File(beside) as file:
+                rectify_map = np.asarray(file["rectify_map"], np.float32)
+    except DataError:
+        raise
+    except Exception as error:  # h5py fails in many ways on damaged files
         raise DataError(f"{path}: cannot be read", got=str(error), expected="an HDF5 file") from error
-    rectify_map = None
-    beside = path.with_name("rectify_map.h5")
-    if beside.is_file():
-        with h5py.File(beside) as file:
-            rectify_map = np.asarray(file["rectify_map"], np.float32)
+    if rectify_map is not None:
         size = size or rectify_map.shape[:2]
     height, width = size or DSEC_SIZE
     return EventFile(width, height, _chunks(path, h5py), rectify_map)
 
 
 def _chunks(path: Path, h5py: Any) -> Iterator[NDArray[np.void]]:
-    with h5py.File(path) as file:
-        offset = int(file["t_offset"][()]) if "t_offset" in file else 0
-        group = file["events"]
-        for first in range(0, group["t"].shape[0], CHUNK_EVENTS):
-            part = slice(first, first + CHUNK_EVENTS)
-            t = group["t"][part]
-            events = np.zeros(len(t), EVENT_DTYPE)
-            events["t"] = t.astype(np.int64) + offset
-            events["x"], events["y"] = group["x"][part], group["y"][part]
-            events["p"] = group["p"][part] > 0
-            yield events
+    try:
+        with h5py.File(path) as file:
+            offset = int(file["t_offset"][()]) if "t_offset" in file else 0
+            group = file["events"]
+            for first in range(0, group["t"].shape[0], CHUNK_EVENTS):
+                yield _chunk(group, slice(first, first + CHUNK_EVENTS), offset)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
+        raise DataError(f"{path}: damaged", got=str(error), expected="arrays of numbers in events/") from error
+
+
+def _chunk(group: Any, part: slice, offset: int) -> NDArray[np.void]:
+    t = group["t"][part]
+    events = np.zeros(len(t), EVENT_DTYPE)
+    events["t"] = t.astype(np.int64) + offset
+    events["x"], events["y"] = group["x"][part], group["y"][part]
+    events["p"] = group["p"][part] > 0
+    return events
 
 
 def _size(group: Any) -> tuple[int, int] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from madm_core.events import accumulation, segments
+from madm_core.events import accumulation, folding, registers, segments
 from madm_core.events.event_array import read_only
+from madm_core.events.grid_memory import new_sums
+from madm_core.events.packed_sums import EMPTY
 from madm_core.events.pixel_map import PixelMap
-from madm_core.events.segments import REGISTERS
 
 NO_MAP = np.empty(0, np.int32)
 MAX_SPARE = 3
@@ -32,9 +33,9 @@ class GridAccumulator:
         self.width = width
         self.shape = pixel_map.shape if pixel_map else (height, width)
         self._pixels = self.shape[0] * self.shape[1]
-        self.registers = np.zeros(REGISTERS, np.int64)
+        self.registers = np.zeros(registers.REGISTERS, np.int64)
         self.lookup = pixel_map.lookup if pixel_map else NO_MAP
-        self.sums = np.zeros(self._pixels + 1, np.int64)
+        self.sums, self.wide = new_sums(self._pixels)
         self.grid = self._new_grid()
         """(bins, pixels) float32 being accumulated, of which FILLED bins are valid; see the module segments."""
         self._finished: list[NDArray[np.float32]] = []
@@ -65,12 +66,13 @@ class GridAccumulator:
             self.lookup,
             self.registers,
             self.sums,
+            self.wide,
             self.grid,
         )
 
     def finish(self) -> NDArray[np.float32]:
         """End the window; returns its grid (bins, H, W), read-only, valid until :meth:`release`."""
-        segments.finish(self.registers, self.sums, self.grid)
+        folding.finish(self.registers, self.sums, self.wide, self.grid)
         view = self.grid.reshape(self.bins, *self.shape)
         view.flags.writeable = False
         self._finished.append(self.grid)
@@ -79,24 +81,26 @@ class GridAccumulator:
 
     def discard(self) -> None:
         """Drop what was accumulated since :meth:`begin` and not folded yet."""
-        if self.registers[segments.SINCE_FOLD]:
-            self.registers[segments.SINCE_FOLD] = 0
-            self.sums[:] = 0
+        if self.registers[registers.SINCE_FOLD]:
+            self.registers[registers.SINCE_FOLD] = 0
+            self.sums[:] = EMPTY
+            if self.registers[registers.SPILLED] or not self.registers[registers.NARROW]:
+                self.wide[:] = 0
 
     @property
     def events(self) -> int:
         """Events of the current window that are in the grid."""
-        return int(self.registers[segments.IN_WINDOW])
+        return int(self.registers[registers.IN_WINDOW])
 
     @property
     def out_of_frame(self) -> int:
         """Events of the current window outside the sensor."""
-        return int(self.registers[segments.OUT_OF_FRAME])
+        return int(self.registers[registers.OUT_OF_FRAME])
 
     @property
     def out_of_time(self) -> int:
         """Events of the current window that came too early or too late for any bin."""
-        return int(self.registers[segments.OUT_OF_TIME])
+        return int(self.registers[registers.OUT_OF_TIME])
 
     def _new_grid(self) -> NDArray[np.float32]:
         return np.zeros((self.bins, self._pixels), np.float32)

@@ -12,6 +12,8 @@ import weakref
 import numpy as np
 from numpy.typing import NDArray
 
+from madm_core.events.packed_sums import EMPTY
+
 MAX_IDLE = 4
 """Dropped buffers kept, all sizes together."""
 
@@ -39,9 +41,18 @@ def _recycle(owner: NDArray[np.float32]) -> None:
             _idle.pop(0)
 
 
-def zero_sums(pixels: int) -> NDArray[np.int64]:
-    """Return this thread's packed sums (pixels + 1,), zero but for the last; whoever uses them zeroes them."""
-    sums: NDArray[np.int64] | None = getattr(_scratch, "sums", None)
-    if sums is None or len(sums) != pixels + 1:
-        sums = _scratch.sums = np.zeros(pixels + 1, np.int64)
+def empty_sums(pixels: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return this thread's words of 32 and of 64 bits for the sums of ``pixels``; whoever uses them empties them.
+
+    See the module packed_sums. Both have a word more, for events that are not wanted, and those of 64
+    bits room behind for the pixels that moved over.
+    """
+    sums: tuple[NDArray[np.uint32], NDArray[np.int64]] | None = getattr(_scratch, "sums", None)
+    if sums is None or len(sums[0]) != pixels + 1:
+        sums = _scratch.sums = new_sums(pixels)
     return sums
+
+
+def new_sums(pixels: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return words like :func:`empty_sums` that belong to the caller; those of 64 bits take no memory until used."""
+    return np.full(pixels + 1, EMPTY), np.zeros(pixels + 1 + pixels // 8, np.int64)

@@ -37,7 +37,7 @@ def open_raw(path: Path) -> EventFile:
         )
     if encoding == "evt2.1" and fields.get("endianness", "legacy") == "legacy":
         encoding = "evt2.1_legacy"
-    if "width" in fields and "height" in fields:
+    if fields.get("width", "").isdecimal() and fields.get("height", "").isdecimal():
         width, height = int(fields["width"]), int(fields["height"])
     else:
         width, height = _geometry(path, header)

@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from madm_core.errors import InvalidInputError
-from madm_core.events import accumulation, segments
+from madm_core.events import accumulation, folding, registers, segments
 from madm_core.events.grid_accumulator import NO_MAP
-from madm_core.events.grid_memory import recycled_grid, zero_sums
-from madm_core.events.segments import REGISTERS
+from madm_core.events.grid_memory import empty_sums, recycled_grid
 
 CUDA_CHUNK = 4_000_000
 """Events scattered at once on a GPU, which bounds the temporary memory to about 200 MB."""
@@ -76,9 +75,9 @@ def voxel_grid(
         return torch.zeros(bins, height, width)
     t_start, t_end = _bounds(t[0].item(), t[-1].item(), t_start, t_end)
     if t.dtype.kind in "iub" and float(t_start).is_integer() and float(t_end).is_integer():
-        registers = np.empty(REGISTERS, np.int64)
-        if segments.plan_window(registers, int(t_start), int(t_end), bins, width, height):
-            return torch.from_numpy(_accumulate(x, y, t, p, registers))
+        plan = np.empty(registers.REGISTERS, np.int64)
+        if segments.plan_window(plan, int(t_start), int(t_end), bins, width, height):
+            return torch.from_numpy(_accumulate(x, y, t, p, plan))
     exact = np.zeros((bins, height, width), np.float64)
     accumulation.accumulate_float(x, y, _positions(t, t_start, t_end, bins), p, exact)
     return torch.from_numpy(exact.astype(np.float32))
@@ -123,17 +122,17 @@ def scatter_voxel_grid(
 
 
 def _accumulate(
-    x: NDArray[Any], y: NDArray[Any], t: NDArray[Any], p: NDArray[Any], registers: NDArray[np.int64]
+    x: NDArray[Any], y: NDArray[Any], t: NDArray[Any], p: NDArray[Any], plan: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    bins, width, height = (int(registers[i]) for i in (segments.BINS, segments.WIDTH, segments.HEIGHT))
+    bins, width, height = (int(plan[i]) for i in (registers.BINS, registers.WIDTH, registers.HEIGHT))
     grid = recycled_grid(bins, height * width)
-    sums = zero_sums(height * width)
-    added = accumulation.accumulate_columns(x, y, t, p, NO_MAP, registers, sums, grid)
+    sums, wide = empty_sums(height * width)
+    added = accumulation.accumulate_columns(x, y, t, p, NO_MAP, plan, sums, wide, grid)
     if added < len(t):
         order = added + np.argsort(t[added:], kind="stable")
-        registers[segments.TURNS] = 0
-        accumulation.accumulate_columns(x[order], y[order], t[order], p[order], NO_MAP, registers, sums, grid)
-    segments.finish(registers, sums, grid)
+        plan[registers.TURNS] = 0
+        accumulation.accumulate_columns(x[order], y[order], t[order], p[order], NO_MAP, plan, sums, wide, grid)
+    folding.finish(plan, sums, wide, grid)
     return grid.reshape(bins, height, width)
 
 

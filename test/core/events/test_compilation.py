@@ -16,7 +16,7 @@ from madm_core.events import (
     accumulation,
     compilation,
     evt3,
-    segments,
+    folding,
     warm_up,
 )
 
@@ -27,7 +27,7 @@ def test_warm_up_leaves_nothing_to_compile(encode_evt3, random_events, make_pack
         evt3.decode_evt3,
         accumulation.accumulate_words,
         accumulation.accumulate_columns,
-        segments.finish,
+        folding.finish,
     ]
     before = [len(kernel.signatures) for kernel in kernels]
     assert all(before)
@@ -46,7 +46,7 @@ def test_warm_up_leaves_nothing_to_compile(encode_evt3, random_events, make_pack
 
 
 def test_a_change_in_any_file_outdates_the_cache_of_all():
-    stamps = {kernel._cache._cache_file._source_stamp for kernel in (evt3.decode_evt3, segments.fold)}
+    stamps = {kernel._cache._cache_file._source_stamp for kernel in (evt3.decode_evt3, folding.fold)}
     assert stamps == {compilation._sources_stamp()}
 
 
@@ -57,7 +57,8 @@ def test_a_read_only_installation_still_works(tmp_path):
         "for locator in caching.CacheImpl._locator_classes:\n"
         "    locator.from_function = classmethod(lambda cls, function, path: None)\n"
         "import numpy as np\n"
-        "from madm_core.events.segments import FILLED, REGISTERS, fill\n"
+        "from madm_core.events.folding import fill\n"
+        "from madm_core.events.registers import FILLED, REGISTERS\n"
         "registers, grid = np.zeros(REGISTERS, np.int64), np.ones((3, 4), np.float32)\n"
         "fill(registers, grid, 2)\n"
         "assert registers[FILLED] == 2 and grid.sum(axis=1).tolist() == [0, 0, 4]\n"

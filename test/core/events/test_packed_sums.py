@@ -1,0 +1,57 @@
+"""Sums that outgrow their 32 bits, and that their results do not depend on when they do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from madm_core.events import voxel_grid
+from madm_core.events.event_array import make_events
+from madm_core.events.grid_accumulator import GridAccumulator
+from madm_core.events.grid_memory import new_sums
+from madm_core.events.packed_sums import EMPTY, NARROW_UNIT, signs_of, take, times_of
+
+
+@pytest.mark.parametrize(("signs", "times"), [(0, 0), (1, -7), (-256, (1 << 20) - 1), (255, -(1 << 20)), (3, 99_999)])
+def test_a_word_holds_both_sums(signs, times):
+    sums, wide = new_sums(1)
+    sums[0] = (int(EMPTY) + signs * NARROW_UNIT + times) % (1 << 32)
+    assert (signs_of(sums[0]), times_of(sums[0])) == (signs, times)
+    assert take(sums, wide, 0) == (signs, times)
+    assert sums[0] == EMPTY
+
+
+def busy_events(count: int, seed: int) -> np.ndarray:
+    """Events of a 5x6 sensor of which three quarters are of one pixel, with signs that follow time."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.integers(0, 50_000, count))
+    hot = rng.random(count) < 0.75
+    x, y = np.where(hot, 2, rng.integers(0, 6, count)), np.where(hot, 1, rng.integers(0, 5, count))
+    return make_events(x, y, t, np.where(hot, t % 12_500 > 6250, rng.random(count) < 0.5))
+
+
+@pytest.mark.parametrize("bins", [1, 2, 5, 15])
+@pytest.mark.parametrize("count", [5000, 60_000])
+def test_busy_pixels_stay_exact_in_any_order(reference_grid, bins, count):
+    events = busy_events(count, seed=bins)
+    options = {"bins": bins, "height": 5, "width": 6, "t_start": 0, "t_end": 50_000}
+    columns = [np.ascontiguousarray(events[name]) for name in ("x", "y", "t", "p")]
+    grid = voxel_grid(*columns, **options).numpy()
+    expected = reference_grid(events, bins, 5, 6, 0, 50_000)
+    # A bin is the sum of two segments' float32 shares, which are large for the busy pixel and may cancel.
+    np.testing.assert_allclose(grid, expected, atol=1e-5 + 2e-7 * np.abs(expected).max(), rtol=0)
+    # Within segments, so that no segment is come back to: 50 ms of 2, 4 or 14 segments.
+    segment = events["t"].astype(np.int64) * max(1, bins - 1) // 50_000
+    order = np.lexsort((np.random.default_rng(1).random(count), segment))
+    shuffled = [column[order] for column in columns]
+    np.testing.assert_array_equal(voxel_grid(*shuffled, **options).numpy(), grid)
+
+
+def test_a_discarded_window_leaves_no_sums_of_either_size():
+    accumulator = GridAccumulator(3, 5, 6)
+    events = busy_events(8000, 0)
+    for _ in range(2):
+        accumulator.begin(0, 50_000)
+        accumulator.add(events.view(np.int64).reshape(-1, 2), 0)
+    accumulator.begin(0, 50_000)
+    assert not accumulator.finish().any()
