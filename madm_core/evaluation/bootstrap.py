@@ -48,14 +48,14 @@ def mean_iou_interval(
 
 
 class PairedDifference(NamedTuple):
-    """Mean IoU of B minus that of A: its value on all frames, its interval, and the share of resamples above 0."""
+    """A score of B minus that of A: on all frames, its interval, and the share of resamples in which it is above 0."""
 
     value: float
     interval: Interval
     share_above_zero: float
 
 
-def paired_mean_iou_difference(
+def paired_difference(
     first: npt.NDArray[np.integer],
     second: npt.NDArray[np.integer],
     *,
@@ -63,7 +63,7 @@ def paired_mean_iou_difference(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> PairedDifference:
+) -> tuple[PairedDifference, list[PairedDifference], tuple[float, float]]:
     """Paired bootstrap: each resample draws the same frames (or recordings) for both models.
 
     What makes a frame hard for both cancels out, so this tells models apart whose own intervals overlap.
@@ -72,20 +72,34 @@ def paired_mean_iou_difference(
         first, second: (N, K, K + 1) confusion matrices of A and of B on the same frames in the same order.
         sequences, level, resamples, seed: As of :func:`mean_iou_interval`.
 
+    Returns:
+        The difference of the mean IoU, that of each class' IoU (NaN for a class that is not there), and the mean IoU of
+        A and of B.
+
     Raises:
-        InvalidInputError: The numbers of frames or of classes differ.
+        InvalidInputError: The numbers of frames or of classes differ, or there is no frame.
     """
-    if first.shape != second.shape:
+    if first.shape != second.shape or len(first) == 0:
         raise InvalidInputError(
-            "the models cannot be compared", reason="shape", got=f"matrices {first.shape} and {second.shape}",
-            expected="the same frames and classes",
-        )  # fmt: skip
-    if len(first) == 0:
-        return PairedDifference(float("nan"), Interval(float("nan"), float("nan")), float("nan"))
-    values = [mean_ious(_resampled(_units(side, sequences), resamples, seed)) for side in (first, second)]
-    differences = values[1] - values[0]
-    whole = [float(mean_ious(side.sum(axis=0, dtype=np.int64)[None])[0]) for side in (first, second)]
-    return PairedDifference(whole[1] - whole[0], _bounds(differences, level), float((differences > 0).mean()))
+            "the models cannot be compared",
+            reason="shape",
+            got=f"matrices {first.shape} and {second.shape}",
+            expected="the same frames and classes, at least one frame",
+        )
+    sides = [_resampled(_units(side, sequences), resamples, seed) for side in (first, second)]
+    whole = [side.sum(axis=0, dtype=np.int64)[None] for side in (first, second)]
+    means = [float(mean_ious(side)[0]) for side in whole]
+    total = _difference(means[1] - means[0], mean_ious(sides[1]) - mean_ious(sides[0]), level)
+    values = class_ious(whole[1])[0] - class_ious(whole[0])[0]
+    resampled = class_ious(sides[1]) - class_ious(sides[0])
+    classes = [_difference(float(value), resampled[:, index], level) for index, value in enumerate(values)]
+    return total, classes, (means[0], means[1])
+
+
+def _difference(value: float, resampled: npt.NDArray[np.float64], level: float) -> PairedDifference:
+    found = resampled[~np.isnan(resampled)]
+    share = float((found > 0).mean()) if len(found) else float("nan")
+    return PairedDifference(value, _bounds(resampled, level), share)
 
 
 def mean_ious(matrices: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:

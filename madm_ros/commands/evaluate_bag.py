@@ -3,126 +3,95 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
-from madm_core.command_line import command_parser, run_command
-from madm_core.config import read_yaml_mapping
-from madm_core.errors import ConfigError, DataError, InvalidInputError, MissingDependencyError
-from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, ShowProgress, score_bags
+from madm_core.command_line import run_command
+from madm_core.errors import DataError, InvalidInputError, MissingDependencyError
+from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, MakeObservers, ShowProgress, score_bags
 from madm_core.evaluation.bag_request import BagRequest
+from madm_core.evaluation.comparison import StoredScores, compare, print_comparison
 from madm_core.evaluation.evaluation_result import EvaluationResult, ModelFacts
-from madm_core.evaluation.frame_results import FrameObserver, ProtocolName
+from madm_core.evaluation.frame_results import FrameObserver
 from madm_core.evaluation.interruption import Interruption
+from madm_core.evaluation.metrics_file import replace_text
+from madm_core.evaluation.prediction_export import PredictionExport
 from madm_core.evaluation.printed_table import print_table
+from madm_core.evaluation.ray_cluster import score_bags_with_ray
 from madm_core.evaluation.report import write_report
-from madm_core.labels import LabelMap
+from madm_core.evaluation.worker_processes import score_bags_in_processes
 from madm_core.segmenter import Segmenter
+from madm_ros.evaluation_options import jobs_of, parser, request_of
 
 logger = logging.getLogger("evaluate_bag")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = command_parser(
-        "evaluate_bag",
-        "Scores a model on bags with ground truth: prints a table, writes metrics.json and report.html.\n"
-        "Pixels without ground truth (255) do not count; a prediction of 255 (no measurement) on a pixel with ground\n"
-        "truth counts as a miss. mIoU is the mean over the classes present in the ground truth of all bags.\n"
-        "Exit codes: 0 everything scored, 1 a bag of several failed (the report lists it), 2 unusable input (nothing\n"
-        "written), 130 interrupted by Ctrl-C or SIGTERM (the report covers what was scored until then).",
-        [
-            "evaluate_bag drive_1 --model models/depth --topic /depth/image --label-topic /labels --output out",
-            "evaluate_bag drive_1 --model models/event --topic /events --label-dir labels/ --protocol both",
-            "evaluate_bag runs/*.mcap --model models/depth --topic /depth/image --label-topic /labels --workers 4",
-        ],
-    )
-    options.add_argument("bags", nargs="*", metavar="BAG", help="bag directory, .mcap or .db3")
-    options.add_argument("--bag", nargs="+", default=[], metavar="BAG", help="the same, as an option")
-    options.add_argument("--model", required=True, help="model directory or hub id")
-    options.add_argument("--topic", required=True, help="the sensor's topic")
-    truth = options.add_mutually_exclusive_group(required=True)
-    truth.add_argument("--label-topic", help="topic with ids (mono8, mono16) or the palette's colours (rgb8)")
-    truth.add_argument("--label-dir", help="PNG files named <stamp in nanoseconds>.png or <sec>_<nanosec>.png")
-    options.add_argument(
-        "--label-bag",
-        nargs="+",
-        metavar="BAG",
-        help="bags that hold the label topic, one for each bag (default: the same)",
-    )
-    options.add_argument("--label-map", metavar="YAML", help="renames the labels' ids: lines `old: new`, others stay")
-    options.add_argument("--protocol", choices=["paper", "native", "both"], default="native", help="default native")
-    options.add_argument(
-        "--tolerance",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="largest difference of the stamps (default 0: equal stamps)",
-    )
-    options.add_argument("--start", type=float, default=0.0, metavar="S", help="begin S seconds after the bag's start")
-    options.add_argument("--duration", type=float, metavar="S", help="use S seconds of the bag")
-    options.add_argument("--stride", type=int, default=1, help="score every n-th frame (default 1)")
-    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    options.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16")
-    options.add_argument("--resize", default="reference", help="reference, keep_aspect or sliding_window")
-    _live_options(options)
-    _output_options(options)
-    return options
-
-
-def _live_options(options: argparse.ArgumentParser) -> None:
-    live = options.add_argument_group("through the running node (needs ROS)")
-    live.add_argument(
-        "--live",
-        action="store_true",
-        help="play the bag through a segmentation node and score its labels; exit code 1 when they differ from offline",
-    )
-    live.add_argument(
-        "--node", default="", metavar="NAME", help="a running node, as /segmentation (default: start one)"
-    )
-    live.add_argument("--rate", type=float, default=1.0, help="bag seconds a real second (default 1)")
-    live.add_argument(
-        "--queue-policy",
-        choices=["latest", "every"],
-        default="latest",
-        help="of the node that is started: latest drops frames when it is too slow (default), every does not",
-    )
-    live.add_argument(
-        "--live-timeout", type=float, default=60.0, metavar="S", help="for the node's first answer (default 60)"
-    )
-
-
-def _output_options(options: argparse.ArgumentParser) -> None:
-    options.add_argument(
-        "--output", default="evaluation", metavar="DIR", help="folder of the report (default evaluation)"
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command(lambda chosen: _evaluate(chosen, words), parser().parse_args(words))
+    return run_command(
+        lambda chosen: _compare(chosen, words) if chosen.compare else _evaluate(chosen, words),
+        parser().parse_args(words),
+    )
+
+
+def _compare(chosen: argparse.Namespace, words: list[str]) -> int:
+    """Two evaluations, finished ones or made now, frame by frame."""
+    if chosen.export_predictions is not None:
+        raise InvalidInputError("--compare exports no predictions", reason="option", do="evaluate each model by itself")
+    folders, codes = [], []
+    for letter, side in zip("ab", chosen.compare, strict=True):
+        if Path(side).name == "metrics.json" or (Path(side) / "metrics.json").exists():
+            folders.append(side)
+            continue
+        folder = Path(chosen.output) / letter
+        codes.append(_evaluate(argparse.Namespace(**{**vars(chosen), "model": side, "output": str(folder)}), words))
+        folders.append(str(folder))
+        if codes[-1] == 130:
+            return 130
+        print()
+    comparison = compare(*(StoredScores.read(folder) for folder in folders))
+    output = Path(chosen.output) / "comparison.json"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(output, json.dumps(comparison.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise DataError(f"{output} cannot be written", got=error, do="choose another --output") from error
+    print_comparison(comparison)
+    print(f"written to {output}")
+    return max(codes, default=0)
 
 
 def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
     """Finds the source of the frames, and writes the report of what comes from it."""
-    request, jobs = _request(chosen), _jobs(chosen)
+    request, jobs = request_of(chosen), jobs_of(chosen)
     if len(jobs) == 1:
         request.check_topics(jobs[0].path, jobs[0].label_path)
     segmenter = request.load_segmenter()
     started = time.monotonic()
     if chosen.live:
         return _evaluate_live(chosen, words, request, jobs, segmenter)
-    with Interruption() as interruption, _progress_bar() as progress:
-        outcomes = score_bags(request, jobs, segmenter, _observers(chosen), stop=interruption, progress=progress)
     model = ModelFacts.of(segmenter, chosen.model)
+    with Interruption() as stop, _progress_bar() as progress:
+        observers = _observers(chosen)
+        if chosen.ray is not None:
+            workers = chosen.workers
+            outcomes = score_bags_with_ray(
+                request, jobs, chosen.ray, observers, workers=workers, stop=stop, progress=progress
+            )
+        elif chosen.workers > 1 and len(jobs) > 1:
+            outcomes = score_bags_in_processes(request, jobs, chosen.workers, observers, stop=stop, progress=progress)
+        else:
+            outcomes = score_bags(request, jobs, segmenter, observers, stop=stop, progress=progress)
     return _report(chosen, _result(request, model, outcomes, words, time.monotonic() - started))
 
 
@@ -154,71 +123,28 @@ def _evaluate_live(
     return code or int(not equal)
 
 
-def _observers(chosen: argparse.Namespace) -> Callable[[BagJob, Segmenter], Iterator[FrameObserver]]:
-    """What uses the pictures of each recording, besides the report."""
-
-    def make(job: BagJob, segmenter: Segmenter) -> Iterator[FrameObserver]:
-        yield from ()
-
-    return make
+def _observers(chosen: argparse.Namespace) -> MakeObservers:
+    """What uses the pictures of each recording, besides the report; it travels to the workers."""
+    return functools.partial(_open_observers, chosen)
 
 
-def _request(chosen: argparse.Namespace) -> BagRequest:
-    protocols: tuple[ProtocolName, ...] = ("native", "paper") if chosen.protocol == "both" else (chosen.protocol,)
-    return BagRequest(
-        model=chosen.model,
-        topic=chosen.topic,
-        label_topic=chosen.label_topic,
-        label_folder=chosen.label_dir,
-        label_map=_label_map(chosen.label_map),
-        protocols=protocols,
-        tolerance_s=chosen.tolerance,
-        start_s=chosen.start,
-        duration_s=chosen.duration,
-        stride=chosen.stride,
-        device=chosen.device,
-        precision=chosen.precision,
-        resize=chosen.resize,
-    )
-
-
-def _jobs(chosen: argparse.Namespace) -> list[BagJob]:
-    paths = [*chosen.bags, *chosen.bag]
-    if not paths:
-        raise InvalidInputError("no bag was named", reason="option", expected="a bag directory, .mcap or .db3 file")
-    label_paths = chosen.label_bag or [None] * len(paths)
-    if len(label_paths) != len(paths):
-        raise InvalidInputError(
-            "--label-bag does not fit the bags",
-            reason="option",
-            got=f"{len(label_paths)} for {len(paths)} bags",
-            expected="one for each bag, in the same order",
-        )
-    return [BagJob(path, label_path) for path, label_path in zip(paths, label_paths, strict=True)]
-
-
-def _label_map(path: str | None) -> LabelMap | None:
-    if path is None:
-        return None
-    pairs = read_yaml_mapping(path)
-    if not all(isinstance(class_id, int) for pair in pairs.items() for class_id in pair):
-        raise ConfigError(f"{path} is no label map", got=pairs, expected="lines `old: new` with ids of 0 to 255")
-    return LabelMap.from_pairs({int(old): int(new) for old, new in pairs.items()}, "keep")
+def _open_observers(chosen: argparse.Namespace, job: BagJob, segmenter: Segmenter) -> Iterator[FrameObserver]:
+    if job.export_path is not None:
+        yield PredictionExport(job.export_path, job.path, chosen.topic, segmenter.label_set)
 
 
 @contextmanager
 def _progress_bar() -> Iterator[ShowProgress]:
-    """One bar for each recording, replaced when the next one begins."""
+    """One bar over the frames of all bags that have begun."""
     with tqdm(unit=" frames", disable=not sys.stderr.isatty()) as bar:
-        current = ""
+        frames: dict[str, tuple[int, int]] = {}
 
         def show(path: str, done: int, expected: int | None) -> None:
-            nonlocal current
-            if path != current:
-                current = path
-                bar.reset(expected)
+            if path not in frames:
                 bar.set_description(Path(path).name)
-            bar.update(done - bar.n)
+            frames[path] = done, max(done, expected or 0)
+            bar.total = sum(whole for _, whole in frames.values())
+            bar.update(sum(part for part, _ in frames.values()) - bar.n)
 
         yield show
 

@@ -165,6 +165,44 @@ def test_label_map_and_tolerance(tiny_models, tmp_path):
     assert report["protocols"]["native"]["classes"]["road"]["pixels"] == 2 * 16 * 24
 
 
+def two_bags(folder: Path, labels: np.ndarray | None = None) -> list[str]:
+    labels = np.full((16, 24), 5, np.uint8) if labels is None else labels
+    return [str(labelled_bag(folder / name, labels)) for name in ("first", "second")]
+
+
+TOPICS = ["--topic", "/depth", "--label-topic", "/labels"]
+
+
+def test_many_bags_make_one_report_and_a_broken_one_stops_nothing(tiny_models, tmp_path, capsys):
+    (tmp_path / "broken.mcap").write_bytes(b"no mcap at all")
+    bags = [*two_bags(tmp_path), str(tmp_path / "broken.mcap")]
+    arguments = [*bags, "--model", str(tiny_models["depth"]), *TOPICS]
+    reports = {}
+    for name, more in (("one", []), ("workers", ["--workers", "2"])):
+        assert evaluate_bag.main([*arguments, *more, "--output", str(tmp_path / name)]) == 1
+        reports[name] = json.loads((tmp_path / name / "metrics.json").read_text())
+    one, many = reports["one"], reports["workers"]
+    assert [bag["status"] for bag in one["bags"]] == ["scored", "scored", "failed"]
+    assert "broken.mcap" in one["bags"][2]["error"] and "broken.mcap" in capsys.readouterr().out
+    assert one["frames"]["scored"] == 4 and one["protocols"]["native"]["mean_iou_interval_95_over_bags"]
+    for key in ("protocols", "frames", "calibration", "risk_coverage"):
+        assert one[key] == many[key], "the number of processes changes nothing"
+    assert "1 of 3 bags could not be scored" in (tmp_path / "workers" / "report.html").read_text()
+
+
+def test_a_ray_cluster_gives_the_same_numbers(tiny_models, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    bags = [*two_bags(tmp_path), str(tmp_path / "missing")]
+    arguments = [*bags, "--model", str(tiny_models["depth"]), *TOPICS]
+    assert evaluate_bag.main([*arguments, "--output", str(tmp_path / "here")]) == 1
+    assert evaluate_bag.main([*arguments, "--output", str(tmp_path / "ray"), "--ray", "local", "--workers", "2"]) == 1
+    here, there = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("here", "ray"))
+    for key in ("protocols", "frames", "calibration", "risk_coverage"):
+        assert here[key] == there[key]
+    assert [bag["status"] for bag in there["bags"]] == ["scored", "scored", "failed"]
+
+
 def test_it_needs_no_ros():
     commands = "madm_ros.commands.evaluate_bag, madm_ros.commands.street_world"
     subprocess.run([sys.executable, "-c", f"import {commands}, sys; assert 'rclpy' not in sys.modules"], check=True)
