@@ -1,0 +1,234 @@
+"""The StreetWorld table: what each ingredient of the method is worth on the synthetic street.
+
+    train_street_base --output runs/madm-street-base
+    python benchmarks/streetworld.py --base runs/madm-street-base                      # seed 0 of the main rows
+    python benchmarks/streetworld.py --base ... --seeds 0 1 2 --jobs 2                 # the whole table
+    python benchmarks/streetworld.py --base ... --only madm oracle --modality depth    # some cells
+    python benchmarks/streetworld.py --print                                           # the table as it is
+
+Finished runs are skipped and interrupted ones resumed, so the same command goes on where it was stopped. Every run
+adds one line to ``benchmarks/streetworld/results.jsonl``. Each process is single-threaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
+
+from benchmarks.streetworld_experiment import STREETS, Run, Variant, make_streets, train  # noqa: E402
+from benchmarks.streetworld_scoring import MODALITIES, evaluate, summary  # noqa: E402
+from madm_core.labels import MADM11  # noqa: E402
+
+RESULTS = HERE / "streetworld" / "results.jsonl"
+STEPS = 600
+SOURCE_ALONE = {
+    "target_loss_weight": 0.0,
+    "source_only_fraction": 1.0,
+    "source_regression_weight": 0.0,
+    "target_regression_weight": 0.0,
+}
+SELF_TRAINING = {
+    "noise_start": 0,
+    "source_regression_weight": 0.0,
+    "target_regression_weight": 0.0,
+    "confidence_threshold": 0.9,
+    "source_only_fraction": 0.5,
+}
+MADM = {"noise_start": 20, "confidence_threshold": 0.9, "source_only_fraction": 0.5}
+_NOISE_OF_REFERENCE = {"noise_start": 50, "noise_end_step": None, "noise_end_fraction": 0.8}
+
+MAIN = {
+    "source-only": Variant("source only", {**SOURCE_ALONE, "appearance_probability": 0.0}),
+    "source-appearance": Variant("source only + appearance augmentation", SOURCE_ALONE),
+    "self-training": Variant("self-training", {**SELF_TRAINING, "appearance_probability": 0.0}),
+    "self-training-appearance": Variant("self-training + appearance augmentation", SELF_TRAINING),
+    "reference": Variant(
+        "MADM, `recipe: reference`",
+        {"noise_end_step": None, "noise_end_fraction": 0.5},
+        recipe="reference",
+        of_modality={
+            "thermal": _NOISE_OF_REFERENCE,
+            "event": {**_NOISE_OF_REFERENCE, "source_regression_weight": 20.0, "target_regression_weight": 0.0},
+        },
+    ),
+    "madm": Variant("MADM, `recipe: madm`", MADM),
+    "oracle": Variant(
+        "supervised on the target's labels", {**SOURCE_ALONE, "appearance_probability": 0.0}, source="target"
+    ),
+}
+ABLATIONS = {
+    "noise-only": Variant(
+        "diffusion-based pseudo-labels, no latent regression",
+        {**MADM, "source_regression_weight": 0.0, "target_regression_weight": 0.0},
+    ),
+    "regression-only": Variant("latent regression, no noise", {**MADM, "noise_start": 0}),
+    "random-unet": Variant("MADM from an untrained UNet", MADM, base="random"),
+    "photo-base": Variant("MADM from a base pretrained on photos alone", MADM, base="photo"),
+    "source-appearance-long": Variant(
+        "source only + appearance augmentation, as many seconds as MADM", SOURCE_ALONE, steps=1.8
+    ),
+    "noise-5": Variant("MADM, noise 5", {**MADM, "noise_start": 5}),
+    "noise-60": Variant("MADM, noise 60", {**MADM, "noise_start": 60}),
+}
+_REFERENCE_VALUES: dict[str, dict[str, Any]] = {
+    "teacher-batch-statistics": {"teacher_batch_statistics": True, "ema_batch_norm": False},
+    "teacher-dropout": {"teacher_dropout": True},
+    "batch-classes": {"mix_classes_from": "batch"},
+    "mix-ignored": {"mix_ignored": True},
+    "kornia-jitter": {"color_jitter": "kornia060"},
+    "all-denominator": {"loss_denominator": "all"},
+    "regression-share": {"regression_pixel_weight": "share"},
+    "no-warm-up": {"source_only_fraction": 0.0},
+    "no-appearance": {"appearance_probability": 0.0},
+    "clip-norm": {"clip_norm": 0.01},
+    "one-rate": {"new_layer_learning_rate": 5.0e-4},
+}
+CORRECTIONS = {
+    f"madm-{name}": Variant(f"MADM with {', '.join(f'`{key}: {value}`' for key, value in change.items())}",
+                            {**MADM, **change}) for name, change in _REFERENCE_VALUES.items()
+}  # fmt: skip
+VARIANTS = {**MAIN, **ABLATIONS, **CORRECTIONS}
+
+
+def main() -> None:
+    """Runs what is missing, then prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, help="directory that train_street_base wrote")
+    parser.add_argument("--random-base", type=Path, help="the same with diffusion.steps=0 (for random-unet)")
+    parser.add_argument("--photo-base", type=Path, help='the same with diffusion.styles="[photo]" (for photo-base)')
+    parser.add_argument("--work", type=Path, default=Path("runs/streetworld"), help="data and unfinished runs")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(MAIN), metavar="VARIANT")
+    parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"optimisation steps of a run (default {STEPS})")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="print the table and train nothing")
+    arguments = parser.parse_args()
+    if not arguments.only_print:
+        if arguments.base is None:
+            parser.error("--base is needed to train")
+        run_missing(arguments)
+    print(table(read_results(arguments.results), arguments.steps))
+
+
+def run_missing(arguments: argparse.Namespace) -> None:
+    """Trains and scores every wanted run that has no line yet."""
+    logging.basicConfig(level=logging.WARNING)
+    for name, (seed, count) in STREETS.items():
+        make_streets(arguments.work / "data" / name, seed, count)
+    bases = {"pretrained": arguments.base, "random": arguments.random_base, "photo": arguments.photo_base}
+    runs = []
+    for seed in arguments.seeds:
+        for name in arguments.only:
+            variant = VARIANTS[name]
+            if bases[variant.base] is None:
+                raise SystemExit(f"{name} needs --{variant.base}-base")
+            for modality in arguments.modality if variant.sees_target else ["rgb"]:
+                runs.append(Run(f"{name}_{modality}_{seed}_{arguments.steps}", variant, modality, seed,
+                                arguments.steps))  # fmt: skip
+    finished = {line["run"] for line in read_results(arguments.results)}
+    runs = [run for run in runs if run.name not in finished]
+    if arguments.jobs == 1 or len(runs) < 2:
+        for run in runs:
+            run_one(run, arguments, bases)
+        return
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(lambda run: _in_a_process(run, arguments), runs))
+
+
+def _in_a_process(run: Run, arguments: argparse.Namespace) -> None:
+    name, modality = run.name.split("_")[:2]
+    words = [sys.executable, str(Path(__file__)), "--only", name, "--seeds", str(run.seed), "--steps", str(run.steps)]
+    words += ["--modality", modality] if modality != "rgb" else []
+    for option in ("base", "random_base", "photo_base", "work", "results"):
+        if getattr(arguments, option) is not None:
+            words += [f"--{option.replace('_', '-')}", str(getattr(arguments, option))]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def run_one(run: Run, arguments: argparse.Namespace, bases: Mapping[str, Path]) -> None:
+    """Trains a run, scores it on the test streets and appends its line, or lines where the target did not matter."""
+    import torch
+
+    torch.set_num_threads(1)
+    model, measured = train(run, arguments.work, bases)
+    modalities = [run.modality] if run.modality != "rgb" else ["rgb", *MODALITIES]
+    lines = []
+    for modality in modalities:
+        native, every_pixel = evaluate(model, modality, arguments.work / "data" / "test")
+        lines.append(
+            {
+                "run": run.name,
+                "variant": run.name.split("_")[0],
+                "modality": modality,
+                "seed": run.seed,
+                "native": summary(native),
+                "every_pixel": summary(every_pixel),
+                "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+                **(measured if modality == modalities[-1] else {**measured, "curve": []}),
+            }
+        )
+        print(f"{run.name} on {modality}: native mIoU {100 * native.mean_iou:.1f} %, {measured['cpu_seconds']} s",
+              flush=True)  # fmt: skip
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    with arguments.results.open("a", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """The lines of a results file; none when there is no file."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def table(results: Iterable[dict[str, Any]], steps: int) -> str:
+    """Markdown: test mIoU (native) of each variant and modality as mean and half the spread of the seeds, then the
+    seconds, then each class's IoU."""
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in results:
+        if line["run"].endswith(f"_{steps}"):
+            cells.setdefault((line["variant"], line["modality"]), []).append(line)
+    rows = ["| variant | RGB | depth | thermal | event | steps | CPU seconds |", "|---|---|---|---|---|---|---|"]
+    for name, variant in VARIANTS.items():
+        found = [line for modality in ("rgb", *MODALITIES) for line in cells.get((name, modality), [])]
+        if not found and name in CORRECTIONS:
+            continue
+        numbers = [_mean_and_spread([line["native"]["mean_iou"] for line in cells.get((name, modality), [])])
+                   for modality in ("rgb", *MODALITIES)]  # fmt: skip
+        if variant.sees_target:
+            numbers[0] = "-"
+        seconds = _mean_and_spread([line["cpu_seconds"] for line in found], digits=0)
+        rows.append(f"| {variant.title} | {' | '.join(numbers)} | {round(steps * variant.steps)} | {seconds} |")
+    rows += ["", "| variant | sensor | " + " | ".join(MADM11.names) + " |", "|---|---|" + "---|" * len(MADM11)]
+    for (name, modality), lines in cells.items():
+        classes = [_mean_and_spread([line["native"]["iou"][label] for line in lines]) for label in MADM11.names]
+        rows.append(f"| {VARIANTS[name].title} | {modality} | {' | '.join(classes)} |")
+    return "\n".join(rows)
+
+
+def _mean_and_spread(values: list[float], digits: int = 1) -> str:
+    """Mean, and half of the distance between the highest and the lowest of several seeds."""
+    values = [value for value in values if value is not None and not math.isnan(value)]
+    if not values:
+        return "not run"
+    mean = f"{sum(values) / len(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {(max(values) - min(values)) / 2:.{digits}f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""One run of the StreetWorld experiments: its data, its configuration, its training and its score.
+
+Used by ``streetworld.py`` (the table), ``streetworld_quick.py`` (one number against another) and
+``demo/train_models.py`` (the models that ship).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.streetworld_scoring import MODALITIES, ScoredRunner, true_labels
+from madm_core.adaptation.run_directory import RunDirectory
+from madm_core.adaptation.trainer import Trainer
+from madm_core.adaptation.training_config import TrainingConfig
+from madm_core.config import from_mapping
+from madm_core.streetworld.dataset import street_frames
+from madm_core.streetworld.folder import FolderWriter
+
+logger = logging.getLogger(__name__)
+
+STREETS = {"source": (10, 720), "validation": (11, 48), "target": (12, 400), "test": (13, 40)}
+"""Seed and number of frames of each set: no two share a street, and nothing is ever tuned on the test streets."""
+FRAME_SIZE = (128, 256)
+"""Pixels of the sensors, and of the labels that are scored."""
+IMAGE_SIZE = (96, 192)
+"""Pixels of the network: whole frames, made smaller."""
+_START_NS = 1_700_000_000_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A row of the table.
+
+    Args:
+        title: What it is, in the table.
+        method: Switches on top of the recipe and of :data:`SMALL_SCALE`.
+        recipe: ``madm`` or ``reference``.
+        source: ``rgb``; ``target`` trains on the target's own sensor with its labels (the oracle).
+        base: ``pretrained``, ``random`` (same autoencoder, untrained UNet) or ``photo`` (pretrained on photos alone).
+        of_modality: Switches that one modality sets otherwise.
+        steps: Factor on the number of steps.
+    """
+
+    title: str
+    method: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: str = "madm"
+    source: str = "rgb"
+    base: str = "pretrained"
+    of_modality: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    steps: float = 1.0
+
+    @property
+    def sees_target(self) -> bool:
+        """Whether the training depends on the modality."""
+        return self.source == "target" or self.method.get("target_loss_weight", 1.0) > 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A variant on a modality with a seed; ``modality`` is ``rgb`` where the training does not see the target."""
+
+    name: str
+    variant: Variant
+    modality: str
+    seed: int
+    steps: int
+
+
+SMALL_SCALE: dict[str, Any] = {
+    "learning_rate": 5.0e-4,
+    "new_layer_learning_rate": 2.0e-3,
+    "ema_limit": 0.98,
+    "rare_class_min_pixels": 100,
+    "rare_class_min_crop_pixels": 50,
+}
+"""What a network of 6 million parameters and some hundred steps needs in any recipe: the published rates (5e-6) would
+not move it, and the published counts of pixels are those of 512 x 512 pictures."""
+
+
+def make_streets(
+    folder: Path, seed: int, count: int, sensors: Sequence[str] = ("rgb", "depth", "thermal", "event")
+) -> Path:
+    """A StreetWorld folder of independent frames of many streets; left alone when it is complete."""
+    if len(list((folder / "labels").glob("*.png"))) == count:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = FolderWriter(folder, {"seed": seed, "frames": count, "window_ms": 125.0})
+    for index, instant in enumerate(street_frames(seed, count, FRAME_SIZE, sensors, window_ms=125.0, event_steps=2)):
+        writer.add(instant, _START_NS + index * 1_000_000_000)
+    return folder
+
+
+def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingConfig:
+    """The configuration of a run, for ``train_adapt`` as well."""
+    variant = run.variant
+    sensor = "depth" if run.modality == "rgb" else run.modality  # unseen where the training ignores the target
+    frames = {"kind": "streetworld", "resize": list(IMAGE_SIZE)}
+    target = {**frames, "root": str(work / "data" / "target"), "sensor": sensor}
+    source = {**frames, "root": str(work / "data" / "source"), "sensor": "rgb"}
+    steps = round(run.steps * variant.steps)
+    return from_mapping(
+        TrainingConfig,
+        {
+            "output": str(work / "runs" / run.name),
+            "base": str(bases[variant.base]),
+            "modality": MODALITIES[sensor],
+            "image_size": list(IMAGE_SIZE),
+            "architecture": {
+                "projection_channels": [32, 64, 64, 64],
+                "projection_bottleneck": 32,
+                "embedding_channels": 16,
+                "head_channels": 16,
+            },
+            "source": target if variant.source == "target" else source,
+            "target": {**target, "use_labels": False},
+            "recipe": variant.recipe,
+            "method": {**SMALL_SCALE, **variant.method, **variant.of_modality.get(run.modality, {})},
+            "max_steps": steps,
+            "batch_size": 1,
+            "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False, "channels_last": True},
+            "log_every": 10,
+            "preview_every": 0,
+            "validate_every": 0,
+            "checkpoint_every": max(1, steps // 2),
+            "cache": str(work / "cache"),
+            "seed": run.seed,
+        },
+    )
+
+
+def train(run: Run, work: Path, bases: Mapping[str, Path]) -> tuple[Path, dict[str, Any]]:
+    """Trains a run, or goes on with it; returns its model directory and what was measured on the way.
+
+    The first part of a run, without pseudo-labels, is the same computation for every run with the same source, seed
+    and source-side switches, to the last bit: every random draw comes from the seed and the batch's number. It is done
+    once and its checkpoint handed on (see :func:`warm_up_key`); its seconds count for every run that uses it.
+    """
+    config = configuration(run, work, bases)
+    directory = RunDirectory(config.output)
+    measured_file = config.output / "measured.json"
+    if measured_file.is_file():
+        return directory.model, json.loads(measured_file.read_text())
+    seconds_file = config.output / "seconds.json"
+    shared = work / "warm_ups" / warm_up_key(config)
+    half = config.max_steps // 2
+    if not directory.config_file.exists() and config.resolved_method.source_only_fraction >= 0.5 and shared.is_dir():
+        shutil.copytree(shared / "checkpoint", directory.checkpoints / f"step_{half:06d}")
+        shutil.copy(shared / "seconds.json", seconds_file)
+        directory.write_config(config)
+    trainer = Trainer(config, resume=directory.config_file.exists(), progress=False)
+    known = json.loads(seconds_file.read_text()) if seconds_file.exists() else {}
+    curve: list[dict[str, float]] = []
+
+    def note(step: int, seconds: float) -> None:
+        if step == half:  # where the checkpoint is
+            known[str(step)] = seconds
+            seconds_file.write_text(json.dumps(known))
+
+    scored = ScoredRunner(
+        trainer.runner, true_labels(trainer, config), curve, note, seconds=known.get(str(trainer.step), 0.0)
+    )
+    trainer.runner = scored  # type: ignore[assignment]
+    result = trainer.run()
+    if not result.finished or result.model is None:
+        raise KeyboardInterrupt
+    checkpoint = directory.checkpoints / f"step_{half:06d}"
+    if config.resolved_method.source_only_fraction >= 0.5 and checkpoint.is_dir() and not shared.exists():
+        shutil.copytree(checkpoint, shared / "checkpoint")
+        shutil.copy(seconds_file, shared / "seconds.json")
+    shutil.rmtree(directory.checkpoints)
+    measured = {"cpu_seconds": round(scored.seconds, 1), "steps": result.step, "curve": curve}
+    measured_file.write_text(json.dumps(measured))
+    return result.model, measured
+
+
+def warm_up_key(config: TrainingConfig) -> str:
+    """Equal for runs whose steps without pseudo-labels are the same computation.
+
+    Left out is only what neither acts nor draws random numbers in those steps: the target, the teacher's noise,
+    threshold and mode, and how mixed pictures are made and weighted.
+    """
+    method = dataclasses.asdict(config.resolved_method)
+    for name in (
+        "noise_start", "noise_end_step", "noise_end_fraction", "confidence_threshold", "target_loss_weight",
+        "target_regression_weight", "source_only_fraction", "regression_pixel_weight", "color_jitter",
+        "mix_classes_from", "mix_ignored", "teacher_dropout", "teacher_batch_statistics",
+    ):  # fmt: skip
+        del method[name]
+    same = (method, config.base, config.source, config.image_size, config.architecture, config.max_steps, config.seed)
+    return hashlib.sha256(json.dumps([*same, config.batch_size], default=str).encode()).hexdigest()[:16]

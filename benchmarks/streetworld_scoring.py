@@ -1,0 +1,141 @@
+"""What the StreetWorld experiments measure: the seconds and pseudo-labels of a training, the score of its model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madm_core.adaptation.step_runner import StepReport, StepRunner
+from madm_core.adaptation.trainer import Trainer
+from madm_core.adaptation.training_config import TrainingConfig
+from madm_core.data.frames import FrameFiles, Frames
+from madm_core.data.samples import Sample, TrainingSamples
+from madm_core.data.sources import open_frames
+from madm_core.evaluation.metrics import Scores, confusion_matrix, scores
+from madm_core.labels import IGNORE, MADM11
+from madm_core.modalities import modality_from_dict
+from madm_core.model_directory import load_model_directory
+from madm_core.segmenter import Segmenter
+
+MODALITIES: dict[str, dict[str, Any]] = {
+    "depth": {"name": "depth", "min_depth_m": 1.0, "max_depth_m": 80.0},
+    "thermal": {"name": "thermal"},
+    "event": {"name": "event", "window_ms": 125.0},
+}
+
+
+class ScoredRunner:
+    """Runs the trainer's steps, takes their time, and compares pseudo-labels with the truth, which the trainer never
+    gets to see.
+
+    Args:
+        runner: What it stands in for.
+        truth: The run's samples with label pictures for targets; None where nothing is compared.
+        curve: Gets an entry every fifth step.
+        note: Called after each step with the number of finished steps and the CPU seconds so far.
+        seconds: CPU seconds of the steps before.
+    """
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        truth: TrainingSamples | None,
+        curve: list[dict[str, float]],
+        note: Callable[[int, float], None],
+        *,
+        seconds: float,
+    ) -> None:
+        self.runner = runner
+        self.truth = truth
+        self.curve = curve
+        self.note = note
+        self.seconds = seconds
+
+    def run(self, step: int, samples: Iterator[Sample]) -> StepReport:
+        began = time.process_time()
+        report = self.runner.run(step, samples)
+        self.seconds += time.process_time() - began
+        self.note(step + 1, self.seconds)
+        if report.mixed is not None and report.mixed.pseudo is not None and self.truth is not None and step % 5 == 0:
+            pseudo = report.mixed.pseudo
+            labels = pseudo.labels.numpy()
+            first = step * len(labels)
+            true = np.stack([self.truth[first + index].target_image[0].numpy() for index in range(len(labels))])
+            right, known = labels == true, true != IGNORE
+            sure = (pseudo.confidence.numpy() >= self.runner.method.confidence_threshold) & known
+            self.curve.append(
+                {
+                    "step": step,
+                    "accuracy": round(float(right[known].mean()), 4),
+                    "sure_accuracy": round(float(right[sure].mean()), 4) if sure.any() else float("nan"),
+                    "sure": round(float(sure.mean()), 4),
+                }
+            )
+        return report
+
+
+def true_labels(trainer: Trainer, config: TrainingConfig) -> TrainingSamples | None:
+    """The run's samples with the label picture in the place of the target's: same frame, same window, same mirroring,
+    as all of that follows from the seed and the sample's number."""
+    if not config.resolved_method.adapts(config.max_steps, config.max_steps):
+        return None
+    samples = trainer.samples
+    target = samples.target
+    root = Path(config.target["root"])
+    labels = [FrameFiles(root / "labels" / f"{frame.image.stem}.png") for frame in target.files]
+    truth = Frames("labels", labels, resize=target.resize, read_image=target.read_labels)
+    return TrainingSamples(
+        samples.source, truth, image_size=samples.image_size, seed=samples.seed, rare_classes=samples.rare_classes,
+        min_crop_pixels=samples.min_crop_pixels,
+    )  # fmt: skip
+
+
+def evaluate(model: Path | Segmenter, modality: str, folder: Path) -> tuple[Scores, Scores]:
+    """Scores a model at the sensor's size (the ``native`` protocol).
+
+    Args:
+        model: A model directory, or what was loaded from one.
+        modality: Which sensor's frames; ``rgb`` scores the source's own.
+        folder: StreetWorld folder.
+
+    Returns:
+        Scores of what the node would publish, where pixels without a measurement have no label and count as misses;
+        and scores with a label for every pixel.
+    """
+    if isinstance(model, Path):
+        loaded = load_model_directory(model)
+        model = Segmenter(loaded.network, loaded.modality, loaded.label_set, loaded.image_size, device="cpu")
+    sensor = None if modality == "rgb" else modality_from_dict(MODALITIES[modality])
+    frames = open_frames(
+        {"kind": "streetworld", "root": str(folder), "sensor": modality}, label_set=MADM11, modality=sensor,
+        where="test", cache=folder, progress=False,
+    )  # fmt: skip
+    matrices = np.zeros((2, len(MADM11), len(MADM11) + 1), np.int64)
+    for index, files in enumerate(frames.files):
+        raw, truth = frames.read_image(files.image), frames.labels(index)
+        valid = None
+        if sensor is not None:
+            sensor.reset()
+            encoded = sensor.encode(raw)
+            raw, valid = encoded.image, encoded.valid
+        labels = model.segment(raw).labels
+        matrices[1] += confusion_matrix(labels, truth, len(MADM11))
+        if valid is not None:
+            labels = np.where(valid, labels, np.uint8(IGNORE))
+        matrices[0] += confusion_matrix(labels, truth, len(MADM11))
+    return scores(matrices[0]), scores(matrices[1])
+
+
+def summary(found: Scores) -> dict[str, Any]:
+    """What a result line keeps, in percent."""
+    classes = {name: None if np.isnan(iou) else round(100 * float(iou), 2) for name, iou in zip(
+        MADM11.names, found.iou, strict=True)}  # fmt: skip
+    return {
+        "mean_iou": round(100 * found.mean_iou, 2),
+        "pixel_accuracy": round(100 * found.pixel_accuracy, 2),
+        "iou": classes,
+    }
