@@ -39,7 +39,8 @@ class LiveOptions:
         node: Full name of a running node; empty starts one for each bag.
         rate: Bag seconds a real second.
         queue_policy: Of a node that is started: ``latest`` as on a robot, ``every`` drops no frame.
-        timeout_s: How long a running node may take to be found, and any node to answer for the first time.
+        timeout_s: How long the node may take for its first answer.
+        find_timeout_s: How long a running node is looked for.
 
     Raises:
         InvalidInputError: A number is out of its range.
@@ -49,6 +50,7 @@ class LiveOptions:
     rate: float = 1.0
     queue_policy: str = "latest"
     timeout_s: float = 60.0
+    find_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         if not (self.rate > 0 and self.timeout_s > 0):
@@ -168,7 +170,7 @@ def play_live(
         listener = opened.enter_context(LiveListener())
         own: NodeProcess | None = None
         if options.node:
-            topics = topics_of_running_node(listener.node, options.node, kind, listener.spin, options.timeout_s)
+            topics = topics_of_running_node(listener.node, options.node, kind, listener.spin, options.find_timeout_s)
         else:
             namespace = f"/evaluate_bag_{os.getpid()}"
             topics = NodeTopics.below(namespace)
