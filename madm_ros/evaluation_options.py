@@ -104,6 +104,7 @@ def _output_options(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--output", default="evaluation", metavar="DIR", help="folder of the report (default evaluation)"
     )
+    options.add_argument("--rerun", metavar="FILE.rrd", help="also write the frames for the Rerun viewer (extra `viz`)")
     options.add_argument(
         "--export-predictions",
         nargs="?",

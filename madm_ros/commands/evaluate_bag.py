@@ -28,6 +28,7 @@ from madm_core.evaluation.prediction_export import PredictionExport
 from madm_core.evaluation.printed_table import print_table
 from madm_core.evaluation.ray_cluster import score_bags_with_ray
 from madm_core.evaluation.report import write_report
+from madm_core.evaluation.rerun_log import RerunLog, rerun_path
 from madm_core.evaluation.worker_processes import score_bags_in_processes
 from madm_core.segmenter import Segmenter
 from madm_ros.evaluation_options import jobs_of, parser, request_of
@@ -131,6 +132,9 @@ def _observers(chosen: argparse.Namespace) -> MakeObservers:
 def _open_observers(chosen: argparse.Namespace, job: BagJob, segmenter: Segmenter) -> Iterator[FrameObserver]:
     if job.export_path is not None:
         yield PredictionExport(job.export_path, job.path, chosen.topic, segmenter.label_set)
+    if chosen.rerun is not None:
+        path = rerun_path(chosen.rerun, job.path, len([*chosen.bags, *chosen.bag]))
+        yield RerunLog(path, segmenter.label_set)
 
 
 @contextmanager

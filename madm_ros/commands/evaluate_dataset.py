@@ -130,6 +130,7 @@ def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
         ["evaluate_dataset", *words],
         failures=[BagFailure(name, "") for name in not_begun],
         choices=choices,
+        has_times=False,
         seconds=time.monotonic() - started,
     )
     if not result.scored:
