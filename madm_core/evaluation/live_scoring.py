@@ -26,6 +26,9 @@ from madm_core.messages.image_arrays import compressed_image_to_array, image_to_
 from madm_core.modalities import EventModality
 from madm_core.segmenter import Segmenter
 
+_DROPS = ("dropped_", "rejected_", "lost_in", "events_dropped", "events_lost")
+"""How the names of the node's counters of losses begin."""
+
 
 @dataclass
 class LivePlay:
@@ -209,7 +212,7 @@ def live_section(
     latency = percentiles(np.array(play.latencies_ms, np.float64))
     age = percentiles(np.array(play.ages_ms, np.float64))
     values = play.node_values
-    dropped = {name: values[name] for name in sorted(values) if name.startswith(("dropped_", "rejected_", "lost_in"))}
+    dropped = {name: values[name] for name in sorted(values) if name.startswith(_DROPS)}
     rows = [
         ("live against offline", comparison.verdict),
         ("node", f"{play.node}, {'started for this' if play.own_node else 'was running'}"),

@@ -47,10 +47,14 @@ def test_live_labels_equal_offline_labels(tiny_models, drive, tmp_path, capsys):
     assert evaluate(tiny_models["thermal"], drive, topic, tmp_path / "offline") == 0
     assert live["protocols"] == metrics(tmp_path / "offline")["protocols"]
     assert not list((tmp_path / "live").glob(".live_*")), "what came back is not kept"
+    page = (tmp_path / "live" / "report.html").read_text()
+    assert "live labels equal offline labels" in page and "age of the stamp" in page
 
 
 def test_windows_of_events_are_compared_with_the_nodes_own(tiny_models, drive, tmp_path):
     assert evaluate(tiny_models["event"], drive, "/street/events", tmp_path, "--live", "--queue-policy", "every") == 0
     section = metrics(tmp_path)["sections"]["live"]
-    assert section["comparison"]["equal"] and section["comparison"]["frames"] >= 10
+    # A busy machine may make the node leave windows out, but not change those that it gives.
+    assert section["comparison"]["equal"] and 0 < section["comparison"]["frames"] <= section["answers"]
+    assert section["answers"] == int(section["node_counters"]["frames_published"])
     assert section["tolerance_s"] == 0.025
