@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from madm_core.config import from_mapping
-from madm_core.errors import BaseModelError, CheckpointError, ConfigError, ModelDirectoryError
+from madm_core.errors import BaseModelError, CheckpointError, ConfigError, MadmError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
 from madm_core.model.assembly import assemble_network, stored_state
@@ -132,7 +132,9 @@ def load_model_directory(path: str | Path, *, base: str | Path | StableDiffusion
 
         network = load_student(directory, description)
     else:
-        raise damaged(directory, f"madm.json: a network of the unknown kind {header.kind!r}")
+        from madm_core.export.program import load_program  # the runtimes are optional packages
+
+        network = load_program(directory, header.kind, header.image_size, description)
     try:
         check_classes(header.label_set, network.classes)
     except ConfigError as error:
@@ -156,6 +158,10 @@ def _load_madm(
         return assemble_network(load_stored_base(directory, entry, base, state), architecture, state)
     except CheckpointError as error:
         raise damaged(directory, f"model.safetensors: {error}") from error
+    except MadmError:
+        raise
+    except Exception as error:  # layers of sizes that cannot be built, or not at all
+        raise damaged(directory, f"madm.json: the architecture: {type(error).__name__}: {error}") from error
 
 
 def find_model_directory(path_or_hub_id: str | Path) -> Path:
@@ -174,3 +180,12 @@ def find_model_directory(path_or_hub_id: str | Path) -> Path:
         return download(str(path_or_hub_id), ["madm.json", "model.*", "base/**"])
     except BaseModelError as error:
         raise ModelDirectoryError(f"there is no model at {path_or_hub_id}", got=error, do="check the path") from error
+
+
+def holds_program(path_or_hub_id: str | Path) -> bool:
+    """Whether a directory on disk holds an exported program, which knows devices and precisions of its own."""
+    try:
+        kind = read_description(Path(path_or_hub_id).expanduser()).get("network", "madm")
+    except ModelDirectoryError:
+        return False
+    return kind not in ("madm", "segformer")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +15,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from madm_core.errors import ConfigError, DeviceError, InvalidInputError
+from madm_core.errors import ConfigError, InvalidInputError
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import EncodedImage, Modality
+from madm_core.model.compilation import CompiledNetwork, CompileMode
+from madm_core.model.device_errors import DeviceAdvice
 from madm_core.model.directory_format import check_classes
-from madm_core.model.image_tensor import image_tensor
+from madm_core.model.image_tensor import image_tensor, to_arrays
 from madm_core.model.madm import MadmNetwork
 from madm_core.model.network import SegmentationNetwork
 from madm_core.model.precision import Precision, choose_device, choose_precision, device_name
 from madm_core.model.resize_modes import RESIZE_MODES, ResizeMode, resize_image
 from madm_core.model.stable_diffusion import StableDiffusionBase
-from madm_core.model_directory import find_model_directory, load_model_directory
+from madm_core.model_directory import find_model_directory, holds_program, load_model_directory
 
 logger = logging.getLogger(__name__)
-
-CompileMode = Literal["none", "default", "reduce-overhead", "max-autotune"]
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,16 @@ class Segmenter:
         prediction = segmenter.segment(image)
 
     Args:
-        network: The network. The segmenter takes it over: it is put into evaluation mode, moved and converted in
-            place, and its head folded, so that it can be neither trained nor saved any more.
+        network: The network, of any kind. The segmenter takes it over: it is moved, converted and folded in place, so
+            that it can be neither trained nor saved any more.
         modality: How raw sensor data becomes images.
         label_set: The network's classes.
         image_size: (height, width) that images are resized to.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; for ONNX models also ``tensorrt`` and ``openvino:CPU``.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``reference_amp``.
-        compile_mode: ``none``, or a mode of ``torch.compile``; the first image then takes minutes.
+        compile_mode: ``none``, or a mode of ``torch.compile``; the very first image then takes minutes.
         resize: ``reference`` (squash to ``image_size``, as published), ``keep_aspect`` or ``sliding_window``.
+        allow_eager_fallback: Run uncompiled, with a warning, when the compiler fails; else that is an error.
         name: What to call the model in :attr:`description`.
 
     Raises:
@@ -81,6 +83,7 @@ class Segmenter:
         precision: str = "auto",
         compile_mode: str = "none",
         resize: str = "reference",
+        allow_eager_fallback: bool = False,
         name: str = "model",
     ) -> None:
         check_classes(label_set, network.classes)
@@ -96,12 +99,13 @@ class Segmenter:
                 expected="reference or sliding_window",
             )
         self.name = name
-        with _MemoryAdvice(image_size, device, precision):
+        with DeviceAdvice(image_size, device, precision):
             deployment = network.deploy(device, precision)
         self.device = deployment.device
         self.precision: Precision = deployment.precision
         self._parameters = network.parameter_count
-        self._run_network = deployment.run
+        self.runtime = deployment.runtime
+        self._run_network: Callable[[Tensor], Tensor] = deployment.run
         if self.compile_mode != "none":
             if not isinstance(deployment.run, nn.Module):
                 raise ConfigError(
@@ -109,10 +113,9 @@ class Segmenter:
                     got=f"compile mode {self.compile_mode!r} for a network run by {deployment.runtime}",
                     do="use compile_mode none",
                 )
-            try:
-                deployment.run.compile(mode=self.compile_mode, dynamic=False)
-            except Exception as error:
-                raise self._compiler_failed(error) from error
+            self._run_network = CompiledNetwork(
+                deployment.run, self.compile_mode, allow_eager_fallback=allow_eager_fallback
+            )
 
     @classmethod
     def from_pretrained(
@@ -122,6 +125,7 @@ class Segmenter:
         precision: str = "auto",
         compile_mode: str = "none",
         resize: str = "reference",
+        allow_eager_fallback: bool = False,
         base: str | Path | StableDiffusionBase | None = None,
     ) -> Segmenter:
         """Load a model directory.
@@ -132,6 +136,7 @@ class Segmenter:
             precision: Number format.
             compile_mode: ``none`` or a mode of ``torch.compile``.
             resize: How images are brought to the network's size.
+            allow_eager_fallback: Run uncompiled when the compiler fails.
             base: Where the model's base is, if it is not where the directory says; or a loaded base, which several
                 segmenters of LoRA models on the same device and in the same precision can share.
 
@@ -143,8 +148,9 @@ class Segmenter:
         """
         _one_of(resize, ResizeMode, "resize mode")
         _one_of(compile_mode, CompileMode, "compile mode")
-        chosen = choose_device(device)
-        choose_precision(precision, chosen)  # a wrong option should not cost the time to load the weights
+        if not holds_program(path_or_hub_id):  # a wrong option should not cost the time to load the weights
+            device = str(choose_device(device))
+            choose_precision(precision, choose_device(device))
         directory = find_model_directory(path_or_hub_id)
         model = load_model_directory(directory, base=base)
         if isinstance(model.network, MadmNetwork) and not isinstance(base, StableDiffusionBase):
@@ -154,10 +160,11 @@ class Segmenter:
             model.modality,
             model.label_set,
             model.image_size,
-            device=str(chosen),
+            device=device,
             precision=precision,
             compile_mode=compile_mode,
             resize=resize,
+            allow_eager_fallback=allow_eager_fallback,
             name=str(path_or_hub_id),
         )
         logger.info("%s", segmenter.description)
@@ -171,7 +178,13 @@ class Segmenter:
             f"{self.name}: {self.modality.name}, {len(self.label_set)} classes ({self.label_set.name}), "
             f"{self._parameters / 1e6:.1f} M parameters, {width}x{height} pixels ({self.resize}), "
             f"{self.precision} on {device_name(self.device)}"
+            + (f", {self.runtime}" if self.runtime != "PyTorch" else "")
         )
+
+    @property
+    def problem(self) -> str:
+        """What keeps the network from running as it was asked to; empty when nothing does."""
+        return self._run_network.problem if isinstance(self._run_network, CompiledNetwork) else ""
 
     def warm_up(self) -> float:
         """Segment one grey image of the network's size, so that the first real one is not slow; the time in seconds."""
@@ -191,12 +204,12 @@ class Segmenter:
 
         Raises:
             InvalidInputError: The image is empty or of another shape, type or range.
-            DeviceError: The device ran out of memory.
+            DeviceError: The device ran out of memory or stopped working, or the compiler failed.
         """
         pixels = image.image if isinstance(image, EncodedImage) else image
         valid = image.valid if isinstance(image, EncodedImage) else None
         logits = self._logits(pixels)
-        with torch.inference_mode(), self._memory_advice():
+        with torch.inference_mode(), self._advice():
             size = pixels.shape[:2]
             shrinks = size[0] < logits.shape[-2] or size[1] < logits.shape[-1]
             if shrinks:
@@ -205,7 +218,7 @@ class Segmenter:
                 logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)
             highest, labels = logits[0].max(dim=0)
             confidence = (logits[0] - highest).exp_().sum(dim=0).reciprocal_()
-            found = Prediction(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy())
+            found = Prediction(*to_arrays(labels.to(torch.uint8), confidence))
         if valid is not None:
             if valid.shape != size:
                 raise InvalidInputError(
@@ -225,56 +238,16 @@ class Segmenter:
     @torch.inference_mode()
     def _logits(self, image: npt.NDArray[Any]) -> Tensor:
         """(1, K, h, w) float32."""
-        with self._memory_advice():
+        with self._advice():
             pixels = image_tensor(image, self.device)
             return RESIZE_MODES[self.resize](pixels, self.image_size, self._run)
 
     def _run(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) images of the network's size -> (B, K, h, w) float32 logits."""
-        try:
-            return self._run_network(images).float()
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:
-            if self.compile_mode == "none":
-                raise
-            raise self._compiler_failed(error) from error
+        return self._run_network(images).float()
 
-    def _memory_advice(self) -> _MemoryAdvice:
-        return _MemoryAdvice(self.image_size, str(self.device), self.precision)
-
-    def _compiler_failed(self, error: Exception) -> DeviceError:
-        return DeviceError(
-            f"torch.compile failed with compile_mode {self.compile_mode!r}",
-            got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
-            do="install a C++ compiler (and Triton for CUDA), or use compile_mode none",
-        )
-
-
-class _MemoryAdvice:
-    """Turns "out of memory", of a CUDA device or of the machine, into an error that says what to do."""
-
-    def __init__(self, image_size: tuple[int, int], device: str, precision: str) -> None:
-        self._image_size = image_size
-        self._device = device
-        self._precision = precision
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # On a CPU, PyTorch raises a plain RuntimeError.
-        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error):
-            height, width = self._image_size
-            free = ""
-            if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
-                left, total = torch.cuda.mem_get_info(None if self._device in ("auto", "cpu") else self._device)
-                free = f"{left / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-            raise DeviceError(
-                f"{self._device} ran out of memory for {width}x{height} pixels in {self._precision}",
-                got=free or None,
-                do="end other programs on the device, use precision bf16 or fp16, or a model with smaller images",
-            ) from error
+    def _advice(self) -> DeviceAdvice:
+        return DeviceAdvice(self.image_size, str(self.device), self.precision)
 
 
 def _one_of(value: str, options: Any, what: str) -> Any:

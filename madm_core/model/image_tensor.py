@@ -1,4 +1,4 @@
-"""A numpy image as a tensor for the network."""
+"""Numpy images to tensors on a device, and results back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def image_tensor(image: npt.NDArray[Any], device: torch.device) -> Tensor:
             do="turn raw sensor data into an image with segmenter.modality.encode(raw) first",
         )
     if image.dtype == np.uint8:
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float().div_(255)
+        pixels = to_device(image, device).float().div_(255)
     else:
         low, high = float(image.min()), float(image.max())  # NaN if there is one
         if not (low >= 0 and high <= 1):
@@ -48,7 +48,28 @@ def image_tensor(image: npt.NDArray[Any], device: torch.device) -> Tensor:
                 expected="0 to 1, and no NaN",
                 do="turn raw sensor data into an image with segmenter.modality.encode(raw) first",
             )
-        pixels = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
+        pixels = to_device(np.asarray(image, np.float32), device)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
-    return pixels.permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
+    # A view: numpy's order of pixels is the channels-last order that the network reads.
+    return pixels.permute(2, 0, 1)[None].expand(1, 3, -1, -1)
+
+
+def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """An array on a device. On CUDA it goes through pinned memory, and the call does not wait for the copy.
+
+    PyTorch keeps freed pinned memory for the next image, and only reuses it when the copy is done.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def to_arrays(*tensors: Tensor) -> tuple[npt.NDArray[Any], ...]:
+    """Tensors of one device as arrays, waiting for the device once. On CUDA they arrive in pinned memory."""
+    if not tensors[0].is_cuda:
+        return tuple(tensor.cpu().numpy() for tensor in tensors)
+    arrived = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]
+    for target, tensor in zip(arrived, tensors, strict=True):
+        target.copy_(tensor, non_blocking=True)
+    torch.cuda.current_stream(tensors[0].device).synchronize()
+    return tuple(target.numpy() for target in arrived)

@@ -16,9 +16,10 @@ from madm_core.modalities import EncodedImage, modality_named
 from madm_core.model.head import SegmentationHead
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import load_base
-from madm_core.model_directory import save_model_directory
+from madm_core.model_directory import load_model_directory, save_model_directory
 from madm_core.segmenter import Segmenter
 
+DEMO_MODEL = Path(__file__).resolve().parents[2] / "demo" / "models" / "street-depth"
 SIZE = (64, 128)
 
 
@@ -144,14 +145,13 @@ def test_the_input_is_not_changed(segmenter: Segmenter) -> None:
     assert (image == 0.25).all()
 
 
-def test_it_computes_the_networks_function(tiny_base: Path) -> None:
-    """Folding the head and moving the network changes nothing that could be seen."""
-    torch.manual_seed(5)
-    network = MadmNetwork.from_base(load_base(tiny_base), MadmArchitecture.tiny(9), (64, 64)).eval()
-    image = np.random.default_rng(2).random((64, 64, 3), np.float32)
+def test_it_computes_the_networks_function() -> None:
+    """A trained network: folding and moving it changes nothing that could be seen."""
+    network = load_model_directory(DEMO_MODEL).network
+    image = np.random.default_rng(2).random((96, 192, 1), np.float32)
+    segmenter = Segmenter.from_pretrained(DEMO_MODEL, device="cpu")
     with torch.no_grad():
-        expected = network(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).logits[0]
-    segmenter = Segmenter(network, modality_named("thermal"), LabelSet.named("madm9"), (64, 64), device="cpu")
+        expected = network(torch.from_numpy(image.transpose(2, 0, 1)[None].repeat(3, axis=1))).logits[0]
     torch.testing.assert_close(segmenter.logits(image), expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
 
 
@@ -270,12 +270,32 @@ def test_out_of_memory_gets_advice(model: Path, image: npt.NDArray[np.uint8], er
         segmenter.segment(image)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")
-def test_a_compiler_that_fails_is_reported(model: Path, image: npt.NDArray[np.uint8]) -> None:
-    segmenter = Segmenter.from_pretrained(model, device="cpu", compile_mode="default")
-    segmenter._run_network = _Failing(RuntimeError("no C++ compiler"))
-    with pytest.raises(DeviceError, match="torch.compile failed.*no C\\+\\+ compiler.*compile_mode none"):
+def test_a_device_that_vanishes_is_reported_and_the_next_image_is_tried(
+    model: Path, image: npt.NDArray[np.uint8]
+) -> None:
+    segmenter = Segmenter.from_pretrained(model, device="cpu")
+    working = segmenter._run_network
+    segmenter._run_network = _Failing(RuntimeError("CUDA error: unspecified launch failure\nsecond line"))
+    with pytest.raises(DeviceError, match="cpu stopped working: got CUDA error: unspecified launch failure. Look at"):
         segmenter.segment(image)
+    segmenter._run_network = working
+    assert segmenter.segment(image).labels.shape == image.shape[:2]
+
+
+def test_a_compiler_that_fails(
+    model: Path, image: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is an error, or a warning and a fact of the segmenter, as the user chose."""
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: _Failing(RuntimeError("no C++ compiler")))
+    strict = Segmenter.from_pretrained(model, device="cpu", compile_mode="default")
+    with pytest.raises(DeviceError, match="torch.compile failed.*no C\\+\\+ compiler.*compile_mode none"):
+        strict.segment(image)
+    assert strict.problem == ""
+    lenient = Segmenter.from_pretrained(model, device="cpu", compile_mode="default", allow_eager_fallback=True)
+    expected = Segmenter.from_pretrained(model, device="cpu").segment(image)
+    np.testing.assert_array_equal(lenient.segment(image).labels, expected.labels)
+    assert "runs uncompiled (RuntimeError: no C++ compiler)" in lenient.problem
+    assert lenient.problem in caplog.text
 
 
 def test_an_error_in_the_program_is_not_dressed_up(model: Path, image: npt.NDArray[np.uint8]) -> None:
