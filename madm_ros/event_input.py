@@ -1,13 +1,15 @@
 """Event cameras: messages to windows of events, in the spinning thread, as they arrive.
 
-A window is complete the moment the message that closes it arrives; the worker only gets finished grids. Messages are
-never dropped for being late: each holds events that no other has.
+A window is complete the moment the message that closes it arrives; the worker only gets finished grids. Each message
+holds events that no other has, so none is dropped for a newer one. Only when messages have waited too long for this
+process are they left out, by whole windows, until it has caught up.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +17,14 @@ import numpy as np
 from std_msgs.msg import Header
 
 from madm_core.errors import ConfigError, InvalidInputError
-from madm_core.events import EventStream, EventWindow
+from madm_core.events import ClosedWindow, EventStream, EventWindow, MessageHeader
 from madm_core.messages.event_messages import parse_event_array, parse_event_packet, parse_point_cloud2
 from madm_core.modalities import EventModality
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
 from madm_ros.node_parameters import EVENT_PACKET, POINT_CLOUD
+
+MAX_LAG_MS = 100.0
+"""Messages of short windows may wait this long, in milliseconds, before windows are shed."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,14 @@ class EventInput(SensorInput):
         self._stream = EventStream(event_window(modality), modality.bins)
         self._flushed_until_ns = 0
         self._last_header: Any = None
+        self._waited_ns = 0
+        self._windows_shed = 0
+
+    def subscribe(self) -> None:
+        """Start receiving; see :class:`SensorInput`."""
+        super().subscribe()
+        if self._subscription is not None:
+            self._subscription.callback = self._on_message_with_info
 
     def forget(self) -> None:
         """Start a new epoch; the open window is given up."""
@@ -106,6 +119,12 @@ class EventInput(SensorInput):
         statistics = self._stream.statistics
         return {f"events_{name}": value for name, value in vars(statistics).items()}
 
+    def _on_message_with_info(self, raw: bytes, info: Mapping[str, Any]) -> None:
+        received_ns = info["received_timestamp"]
+        # Stamps cannot tell that messages pile up here: those of a recording are old, or pass at another speed.
+        self._waited_ns = max(0, time.time_ns() - received_ns) if received_ns else 0
+        self._on_message(raw)
+
     def _take(self, raw: bytes) -> None:
         if self._last_stamp_ns is not None and self._last_stamp_ns < self._flushed_until_ns:
             # The sensor's time stood still while ours went on (a paused bag): its windows are not over after all.
@@ -114,14 +133,14 @@ class EventInput(SensorInput):
         try:
             if self.type_name == EVENT_PACKET:
                 packet, header = parse_event_packet(raw)
-                closed = self._stream.add(packet, header)
+                closed = self._stream.add(packet, header, packet.stamp_ns + self._waited_ns)
             elif self.type_name == POINT_CLOUD:
                 events, header = parse_point_cloud2(raw)
                 height, width = self._point_cloud_size
-                closed = self._stream.add_events(events, width, height, header.stamp_ns, header)
+                closed = self._add_events(events, width, height, header)
             else:
                 events, width, height, header = parse_event_array(raw)
-                closed = self._stream.add_events(events, width, height, header.stamp_ns, header)
+                closed = self._add_events(events, width, height, header)
         except InvalidInputError as error:
             self._statistics.message_rejected(error.reason, str(error))
             self._warn(f"rejected_{error.reason}", f"message on {self.topic} left out: {error}")
@@ -131,9 +150,26 @@ class EventInput(SensorInput):
             self._statistics.message_rejected("internal", f"{type(error).__name__}: {error}")
             self._warn("internal", f"message on {self.topic} made decoding fail:\n{traceback.format_exc()}")
             return
+        self._warn_of_shedding()
         self._hand_over(closed)
 
-    def _hand_over(self, closed: list[Any]) -> None:
+    def _add_events(self, events: np.ndarray, width: int, height: int, header: MessageHeader) -> list[ClosedWindow]:
+        now_ns = header.stamp_ns + self._waited_ns
+        return self._stream.add_events(events, width, height, header.stamp_ns, header, now_ns=now_ns)
+
+    def _warn_of_shedding(self) -> None:
+        statistics = self._stream.statistics
+        if statistics.dropped_windows > self._windows_shed:
+            self._windows_shed = statistics.dropped_windows
+            self._warn(
+                "events_shed",
+                f"{self.topic} brings more events than this computer can take: so far {statistics.dropped_windows} "
+                f"windows ({statistics.dropped_packets} messages) were left out to catch up; expected messages to wait "
+                f"{self._stream.window.max_lag_ms:.0f} ms at most. Give the node more processor time, or lower the "
+                "camera's event rate",
+            )
+
+    def _hand_over(self, closed: list[ClosedWindow]) -> None:
         for window in closed:
             if window.events == 0 and window.header is self._last_header:
                 continue  # a silent sensor: no message came since the last window, and no stamp is published twice
@@ -153,4 +189,5 @@ def event_window(modality: EventModality) -> EventWindow:
         duration_ms=modality.window_ms,
         count=modality.window_count,
         max_wait_ms=modality.max_wait_ms,
+        max_lag_ms=max(MAX_LAG_MS, 2.0 * modality.window_ms),
     )

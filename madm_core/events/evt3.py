@@ -66,9 +66,12 @@ def decode_evt3(
     Returns:
         Next word to read, number of events, number of triggers.
     """
-    n = 0
+    # Unsigned indices: signed ones would be looked at for counting from the end, at each access.
+    n = np.uint64(0)
+    i = np.uint64(start)
+    stop = np.uint64(words.shape[0])
+    room = np.uint64(max(0, events.shape[0] - MAX_EVENTS_PER_WORD + 1))
     n_triggers = 0
-    room = events.shape[0] - 12
     time_high = registers[0]
     time_low = registers[1]
     row = registers[2]
@@ -79,25 +82,24 @@ def decode_evt3(
     invalid = registers[7]
     t = time_high | time_low
     row_word = row << 16
-    row_ok = row < height
-    i = start
-    while i < words.shape[0] and n <= room:
+    columns = width if row < height else 0  # of a row outside the sensor no column is inside
+    while i < stop and n < room:
         word = np.int64(words[i])
         code = word >> 12
         if code == 2:
             x = word & 0x7FF
             if known == 2:
-                if row_ok and x < width:
+                if x < columns:
                     events[n, 0] = t
-                    events[n, 1] = x | row_word | (((word >> 11) & 1) << 32)
-                    n += 1
+                    events[n, 1] = x | row_word | ((word & 0x800) << 21)
+                    n += np.uint64(1)
                 else:
                     outside += 1
         elif code == 0:
             if known == 2:
                 row = word & 0x7FF
                 row_word = row << 16
-                row_ok = row < height
+                columns = width if row < height else 0
         elif code == 6:
             time_low = word & 0xFFF
             t = time_high | time_low
@@ -114,10 +116,10 @@ def decode_evt3(
                 for bit in range(size):
                     if (mask >> bit) & 1:
                         x = base_x + bit
-                        if row_ok and x < width:
+                        if x < columns:
                             events[n, 0] = t
                             events[n, 1] = x | high_word
-                            n += 1
+                            n += np.uint64(1)
                         else:
                             outside += 1
                 base_x += size
@@ -139,7 +141,7 @@ def decode_evt3(
                 n_triggers += 1
         elif code != 14 and code != 7 and code != 15:
             invalid += 1
-        i += 1
+        i += np.uint64(1)
     registers[0] = time_high
     registers[1] = time_low
     registers[2] = row
@@ -148,4 +150,4 @@ def decode_evt3(
     registers[5] = known
     registers[6] = outside
     registers[7] = invalid
-    return i, n, n_triggers
+    return int(i), int(n), n_triggers

@@ -35,3 +35,7 @@ class LoadShedder:
         lost = int((stamp_ns - self._since) / 1e6 // self._window_ms) + 1
         self._since = None
         return False, lost
+
+    def begins_at(self, stamp_ns: int) -> bool:
+        """Whether the packet stamped ``stamp_ns`` was the first of those being left out."""
+        return self._since == stamp_ns

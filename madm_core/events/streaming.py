@@ -92,8 +92,10 @@ class EventStream:
         encoding = ALIASES.get(packet.encoding, packet.encoding)
         if self._identity.changes(encoding, packet.width, packet.height):
             self.reset()
-        if not self._in_order(packet.seq, packet.stamp_ns) or self._sheds(packet.stamp_ns, now_ns):
+        if not self._in_order(packet.seq, packet.stamp_ns):
             return []
+        if self._lags(packet.stamp_ns, now_ns):
+            return self._leave_out(packet.stamp_ns)
         decoder = self._decoder or EventDecoder(encoding, packet.width, packet.height)
         if self._decoder is None:
             self._start(encoding, packet.width, packet.height, decoder.tick_ns)
@@ -126,16 +128,16 @@ class EventStream:
         header: object,
         *,
         tick_ns: int = 1,
+        now_ns: int | None = None,
     ) -> list[ClosedWindow]:
         """Accumulate decoded events, as from an EventArray or a PointCloud2.
 
         Args:
             events: EVENT_DTYPE with ``t`` on the host's clock, in units of ``tick_ns``.
-            width: Sensor width in pixels.
-            height: Sensor height in pixels.
+            width, height: Sensor size in pixels.
             stamp_ns: The message's stamp.
-            header: Handed back with the windows, untouched.
             tick_ns: Nanoseconds of a unit of ``t``; the same for all of a stream.
+            header, now_ns: As of :meth:`add`.
 
         Returns:
             As :meth:`add`; so the errors.
@@ -144,6 +146,8 @@ class EventStream:
             self.reset()
         if not self._in_order(None, stamp_ns):
             return []
+        if self._lags(stamp_ns, now_ns):
+            return self._leave_out(stamp_ns)
         if self._windows is None:
             self._start("decoded", width, height, tick_ns)
         assert self._windows is not None
@@ -206,19 +210,26 @@ class EventStream:
                 self._decoder.mark_gap()
         return True
 
-    def _sheds(self, stamp_ns: int, now_ns: int | None) -> bool:
-        """Whether to leave a packet out because the stream lags behind the host's clock."""
-        if self._windows is None or self._clock is None or now_ns is None:
+    def _lags(self, stamp_ns: int, now_ns: int | None) -> bool:
+        """Whether a packet is so late that it must be left out."""
+        if self._windows is None or self._clock is None or not self._clock.started or now_ns is None:
             return False
-        shed, windows = self._shedder.judge(stamp_ns, now_ns)
-        if shed:
-            self.statistics.dropped_packets += 1
-            if self._decoder is not None:
-                self._decoder.mark_gap()
-        elif windows:
+        lags, windows = self._shedder.judge(stamp_ns, now_ns)
+        if windows:
             self.statistics.dropped_windows += windows
             self._windows.resume_after(self._clock.tick(stamp_ns))
-        return shed
+        return lags
+
+    def _leave_out(self, stamp_ns: int) -> list[ClosedWindow]:
+        """Shed a packet; returns the windows that were complete before the first that is left out."""
+        assert self._windows is not None and self._clock is not None
+        self.statistics.dropped_packets += 1
+        if self._decoder is not None:
+            self._decoder.mark_gap()
+        self._windows.release()
+        if not self._shedder.begins_at(stamp_ns):
+            return []
+        return self._finish(self._windows.advance(self._clock.tick(stamp_ns)))
 
     def _correct_clock(self, words: NDArray[np.int64], stamp_ns: int) -> NDArray[np.int64]:
         """Add wraps of the sensor's clock that passed during a gap; start anew if it was reset."""

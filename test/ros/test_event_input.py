@@ -188,6 +188,46 @@ def test_a_silent_sensor_still_gives_its_last_events_once_and_may_go_on_later(re
     assert received.input.details()["events_late_events"] == 0
 
 
+@pytest.mark.parametrize("type_name", sorted(MAKERS))
+def test_messages_that_waited_too_long_are_shed_by_whole_windows(receiver, monkeypatch, type_name):
+    received = receiver(type_name)
+    now_ns = 7 * 10**18  # of this computer's clock, years away from the stamps
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    for number in range(60):  # 5 ms of events each; some of them wait for longer than the 100 ms that are allowed
+        waited_ms = 130 if 20 <= number < 33 else 3
+        more = {"seq": number} if type_name == EVENT_PACKET else {}
+        message = MAKERS[type_name](times(5.0 * number), **more)
+        received.input._on_message_with_info(message, {"received_timestamp": now_ns - waited_ms * 10**6})
+    details = received.input.details()
+    assert details["events_dropped_packets"] == 13
+    assert details["events_dropped_windows"] == 7
+    assert details["events_lost_packets"] == 0
+    assert {frame.payload.events for frame in received.frames} == {100}  # whole windows, or none
+    assert len(received.frames) == 29 - 7
+    (warning,) = received.warnings
+    assert "7 windows (13 messages)" in warning and "expected" in warning and "100 ms" in warning
+
+
+def test_a_middleware_that_tells_no_time_of_receipt_sheds_nothing(receiver):
+    received = receiver(EVENT_PACKET)
+    for number in range(30):
+        received.input._on_message_with_info(mono_packet(times(5.0 * number), seq=number), {"received_timestamp": 0})
+    assert received.input.details()["events_dropped_packets"] == 0
+    assert len(received.frames) == 14
+
+
+def test_the_subscription_tells_when_a_message_was_received(receiver, world):
+    """Over DDS: a message that waits while the node is busy has waited as long as it was."""
+    received = receiver(POINT_CLOUD)
+    received.input.subscribe()
+    publisher = world.node("camera").create_publisher(PointCloud2, "/events", 10)
+    world.spin_until(lambda: publisher.get_subscription_count() > 0)
+    publisher.publish(point_cloud(times(0)))
+    time.sleep(0.25)
+    world.spin_until(lambda: received.statistics.messages[0] > 0)
+    assert 0.1e9 < received.input._waited_ns < 30e9
+
+
 def test_point_clouds_need_the_sensors_size(receiver):
     with pytest.raises(ConfigError, match="event_width and event_height"):
         receiver(POINT_CLOUD, size=(0, 0))
