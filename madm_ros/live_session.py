@@ -22,6 +22,7 @@ from madm_ros.node_process import NodeProcess
 _PATIENCE_S = 5.0
 """How long answers may stay away after the last message, when the node has nothing more to do."""
 _DISCOVERY_S = 10.0
+_COUNTERS_S = 5.0
 
 
 class _StoppedError(Exception):
@@ -72,11 +73,12 @@ class LiveSession:
             if not self._sent:
                 raise DataError("there is nothing to play", got="no message of the topic in this part of the bag")
             self._wait_for_answers()
+            self._wait_for_counters()
         except _StoppedError:
             play.interrupted = True
         play.published, play.late_ms = player.published, player.worst_delay_ns / 1e6
         play.answered = self.answers.count
-        play.node_values = self.listener.status.get("input", (b"", "", {}))[2]
+        play.node_values = self._input_values
 
     def wait(self, seconds: float) -> None:
         """Listens for up to so many seconds."""
@@ -133,11 +135,24 @@ class LiveSession:
         while not (self.answers.has(self._last_sent) and self.answers.complete):
             self.wait(0.1)
             silent_s = time.monotonic() - self._heard_s
-            busy = self.listener.status.get("input", (b"", "", {}))[2].get("frames_pending", "0") != "0"
+            busy = self._input_values.get("frames_pending", "0") != "0"
             if not self.answers.count:
                 continue  # wait() gives up after the timeout
             if silent_s > (max(patience, self.timeout_s) if busy else patience):
                 return
+
+    def _wait_for_counters(self) -> None:
+        """Until the node's diagnostics, which come now and then, know of the last answer."""
+        end = time.monotonic() + _COUNTERS_S
+        while "frames_published" in self._input_values and time.monotonic() < end:
+            if int(self._input_values["frames_published"]) >= self.answers.count:
+                return
+            self.wait(0.1)
+
+    @property
+    def _input_values(self) -> dict[str, str]:
+        """The node's counters, as far as they are known."""
+        return self.listener.status.get("input", (b"", "", {}))[2]
 
     def _silence(self) -> MadmError:
         """Why nothing comes back, as far as it can be seen from here."""
