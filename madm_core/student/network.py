@@ -122,6 +122,7 @@ class DeployedStudent(nn.Module):
         self.bias = nn.Parameter(folded.to(dtype), requires_grad=False)
         self.classifier = head.classifier.to(dtype)
         network.to(dtype)
+        self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) images in [0, 1] -> (B, K, h, w) logits."""
