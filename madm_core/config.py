@@ -22,6 +22,9 @@ from madm_core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
 
+_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+"""PyYAML's own, and what it lets through: impossible dates and bytes, and brackets without end."""
+
 
 def load_config(config_class: type[ConfigT], path: str | Path | None = None, overrides: Sequence[str] = ()) -> ConfigT:
     """Reads a configuration.
@@ -47,7 +50,7 @@ def read_yaml_mapping(path: str | Path) -> dict[str, Any]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}", got=error.strerror, do="check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _YAML_ERRORS as error:
         raise ConfigError(f"{path} is not valid YAML", got=str(error).replace("\n", " ")) from error
     if content is None:
         return {}
@@ -56,6 +59,14 @@ def read_yaml_mapping(path: str | Path) -> dict[str, Any]:
             f"{path} cannot be used", got=f"a {type(content).__name__}", expected="a mapping of keys to values"
         )
     return content
+
+
+def yaml_value(text: str, what: str) -> Any:
+    """The value of a text in YAML, None of an empty one. Raises ConfigError, naming ``what``, when it has none."""
+    try:
+        return yaml.safe_load(text) if text.strip() else None
+    except _YAML_ERRORS as error:
+        raise ConfigError(f"the value of {what} is not valid YAML", got=repr(text)) from error
 
 
 def from_mapping(config_class: type[ConfigT], fields: Mapping[str, Any], where: str = "the configuration") -> ConfigT:
@@ -89,10 +100,7 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise ConfigError("an override cannot be used", got=repr(override), expected="key=value or section.key=value")
-    try:
-        value = yaml.safe_load(text) if text.strip() else None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the value of override '{key}' is not valid YAML", got=repr(text)) from error
+    value = yaml_value(text, f"override '{key}'")
     section = fields
     *parents, last = key.strip().split(".")
     for parent in parents:
@@ -173,7 +181,12 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
         return Path(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (isinstance(value, bool) and hint is int):
         return value
-    raise ConfigError(f"'{key}' in {where} has the wrong type", got=repr(value), expected=_describe(hint))
+    raise ConfigError(f"'{key}' in {where} has the wrong type", got=_quoted(value), expected=_describe(hint))
+
+
+def _quoted(value: Any) -> Any:
+    """Texts in quotes, to be told from numbers; what may be of any size is left for the error to shorten."""
+    return repr(value) if value is None or isinstance(value, str) else value
 
 
 def _describe(hint: Any) -> str:

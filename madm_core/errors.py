@@ -6,6 +6,20 @@ wrong" (report it, go on) from "the program is wrong" (a bug; let it be seen).
 
 from __future__ import annotations
 
+import reprlib
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 4
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = 50
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 500
+_LONGEST = 2000
+
+
+def shown(value: object) -> str:
+    """``str(value)`` of a size that a person can read: a hostile file may hold what would fill the memory as text."""
+    text = _SHORT.repr(value) if isinstance(value, (dict, list, tuple, set, frozenset)) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+
 
 class MadmError(Exception):
     """A problem that the user can solve.
@@ -24,7 +38,9 @@ class MadmError(Exception):
         self.got = got
         self.expected = expected
         self.do = do
-        found = [f"{word} {value}" for word, value in (("got", got), ("expected", expected)) if value is not None]
+        found = [
+            f"{word} {shown(value)}" for word, value in (("got", got), ("expected", expected)) if value is not None
+        ]
         message = what + (": " + "; ".join(found) if found else "")
         if do:
             message += ". " + do[0].upper() + do[1:]

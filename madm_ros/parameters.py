@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from madm_core.config import nearest
+from madm_core.config import nearest, yaml_value
 from madm_core.errors import ConfigError
 from madm_ros.node_parameters import SPECS, NodeParameters
 
@@ -102,10 +101,7 @@ def overrides_of(text: str) -> dict[str, Any]:
                 got=repr(part),
                 expected="key=value, separated by spaces",
             )
-        try:
-            overrides[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"the value of modality_overrides '{key}' is not valid YAML", got=repr(value)) from error
+        overrides[key] = yaml_value(value, f"modality_overrides '{key}'")
     return overrides
 
 

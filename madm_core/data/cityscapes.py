@@ -25,6 +25,7 @@ from madm_core.labels import (
 
 EXPECTED_COUNTS = {"train": 2975, "val": 500}
 _IMAGE_END = "_leftImg8bit.png"
+_MAX_SIDE = 16384
 _POLYGON_GROUPS = ("group",)
 _TRAIN_IDS_BY_NAME = {name: class_id for class_id, name in enumerate(CITYSCAPES19.names)}
 
@@ -111,7 +112,10 @@ def _draw_polygons(path: Path) -> Picture:
     """Draws the objects of a polygon file, later ones over earlier ones, as Cityscapes' own scripts do."""
     try:
         annotation = json.loads(path.read_text(encoding="utf-8"))
-        canvas = Image.new("L", (int(annotation["imgWidth"]), int(annotation["imgHeight"])), IGNORE)
+        size = int(annotation["imgWidth"]), int(annotation["imgHeight"])
+        if not all(0 < side <= _MAX_SIDE for side in size):
+            raise ValueError(f"a picture of {size[0]}x{size[1]} pixels")
+        canvas = Image.new("L", size, IGNORE)
         draw = ImageDraw.Draw(canvas)
         for item in annotation["objects"]:
             if item.get("deleted"):
@@ -121,6 +125,6 @@ def _draw_polygons(path: Path) -> Picture:
                 name = name.removesuffix(ending)
             polygon = [(float(x), float(y)) for x, y in item["polygon"]]
             draw.polygon(polygon, fill=_TRAIN_IDS_BY_NAME.get(name, IGNORE))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"cannot read {path}", got=f"{type(error).__name__}: {error}") from error
     return np.asarray(canvas, np.uint8)

@@ -83,7 +83,7 @@ def read_mapping(path: Path, label_set: LabelSet) -> dict[int, int]:
     for old, name in content.items():
         if not _is_id(old):
             raise ConfigError(f"{path} has a key that is no label id", got=repr(old), expected="a number of 0..255")
-        if name != "ignore" and name not in names:
+        if not isinstance(name, str) or (name != "ignore" and name not in names):
             raise ConfigError(
                 f"{path} maps id {old} to an unknown class",
                 got=repr(name),

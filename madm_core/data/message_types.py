@@ -6,6 +6,7 @@ The store knows the interfaces of ROS 2 Jazzy, the event camera messages, and wh
 from __future__ import annotations
 
 import functools
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, cast
@@ -49,6 +50,11 @@ class MessageTypes:
             raise DataError(f"the bag's definition of {type_name} cannot be parsed", got=error) from error
 
     def _register(self, _name: str, types: Any) -> None:
+        # The store writes Python classes of what it is given and runs them: names must be nothing but names.
+        for type_name, (constants, fields) in types.items():
+            words = [*type_name.split("/"), *(entry[0] for entry in (*constants, *fields))]
+            if not all(re.fullmatch(r"[A-Za-z]\w*", word, re.ASCII) for word in words):
+                raise DataError(f"the message type {type_name!r} has a name that is none", got=words)
         self._store.register({name: fields for name, fields in types.items() if name not in self._store.fielddefs})
 
     def decode(self, data: bytes | memoryview, type_name: str) -> Any:

@@ -89,7 +89,7 @@ def labels_of_folder(folder: Path, label_set: LabelSet, label_map: LabelMap | No
             try:
                 with Image.open(path) as picture:
                     pixels = np.array(picture)  # a palette picture holds ids
-            except OSError as error:
+            except Exception as error:  # Pillow fails on damaged files in many ways, and on huge ones
                 raise InvalidInputError(f"{path} cannot be read", reason="file", got=error) from error
             return as_labels(pixels, label_set, label_map, bgr=False, name=str(path))
 

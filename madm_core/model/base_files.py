@@ -80,7 +80,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BaseModelError(f"cannot read {file}", got=error, expected="a JSON object") from error
     if not isinstance(content, dict):
         raise BaseModelError(f"cannot use {file}", got=type(content).__name__, expected="a JSON object")

@@ -44,6 +44,8 @@ def directory_checksums(directory: Path) -> dict[str, dict[str, Any]]:
 def find_damage(directory: Path, checksums: Mapping[str, Any]) -> str | None:
     """What is wrong with the first file that is not as :func:`directory_checksums` found it; None if all are."""
     for name, entry in checksums.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{name!r} lies outside the directory"
         file = directory / name
         if not file.is_file():
             return f"{name} is missing"

@@ -26,6 +26,9 @@ FORMAT = "madm model"
 FORMAT_VERSION = 2
 """The newest format that is understood: 1 are ``madm`` networks as published, 2 all other kinds and variants."""
 
+MAX_SIDE = 8192
+"""Longest side of a network's image: more is a damaged number, and memory for it would be asked for."""
+
 
 @dataclass(frozen=True)
 class ModelHeader:
@@ -121,7 +124,7 @@ def read_description(directory: Path) -> dict[str, Any]:
         version = int(description["format_version"])
         known = description["format"] == FORMAT
         files = description["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise damaged(directory, f"madm.json: {type(error).__name__}: {error}") from error
     if not known or not isinstance(files, dict):
         raise damaged(directory, f"madm.json is not of format {FORMAT!r}")
@@ -147,9 +150,11 @@ def verified_header(directory: Path, description: Mapping[str, Any]) -> ModelHea
         if damage:
             raise damaged(directory, damage)
         height, width = (int(side) for side in description["image_size"])
+        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+            raise damaged(directory, f"madm.json: images of {width}x{height} pixels")
         modality = modality_from_dict(description["modality"])
         label_set = LabelSet.from_dict(description["label_set"])
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise damaged(directory, f"madm.json: {type(error).__name__}: {error}") from error
     kind = description.get("network", "madm")  # directories from before there were others do not say it
     if kind not in get_args(NetworkKind):

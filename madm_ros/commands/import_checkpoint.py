@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from madm_core.command_line import command_parser, run_command
+from madm_core.config import yaml_value
 from madm_core.errors import ConfigError
 from madm_core.labels import LabelSet
 from madm_core.modalities import modality_named
@@ -101,7 +100,7 @@ def _encoding_parameters(pairs: Sequence[str]) -> dict[str, Any]:
         key, separator, value = pair.partition("=")
         if not separator:
             raise ConfigError("an encoding parameter cannot be used", got=repr(pair), expected="key=value")
-        parameters[key] = yaml.safe_load(value)
+        parameters[key] = yaml_value(value, f"the encoding parameter '{key}'")
     return parameters
 
 

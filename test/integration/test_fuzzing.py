@@ -28,10 +28,10 @@ def event_types(monkeypatch):
 def test_mutated_messages(name, event_types, capfd):
     cases = fuzz_messages.MessageCases(fuzz_messages.KINDS[name], seed=1)
     outcomes: Counter[str] = Counter()
-    for index in range(2, 252):
+    for index in range(2, 162):
         outcome = cases(index)
         assert not outcome.startswith("problem"), f"message {index}: {outcome}"
         outcomes[outcome.partition(":")[0]] += 1
     cases.close()
-    assert outcomes["accepted"] + outcomes["accepted without a frame"] >= 20
-    assert outcomes["rejected"] >= 100
+    assert outcomes["accepted"] + outcomes["accepted without a frame"] >= 12
+    assert outcomes["rejected"] >= 60
