@@ -51,6 +51,7 @@ class NumberedNetwork:
     label_set: Any = None
     device: str = "none"
     precision: str = "none"
+    problem: str = ""
     made: int = 0
 
     @property
@@ -79,8 +80,8 @@ class NumberedNetwork:
         return SimpleNamespace(labels=labels, confidence=np.full(labels.shape, 0.5, np.float32))
 
 
-def loader(delay_s: float = 0.0, load_s: float = 0.0) -> Callable[[Any], NumberedNetwork]:
-    """For ``SegmentationNode(load=...)``: every call makes the next model."""
+def loader(delay_s: float = 0.0, load_s: float = 0.0, modality: str = "thermal") -> Callable[[Any], NumberedNetwork]:
+    """For ``SegmentationNode(load=...)``: every call makes the next model. Only thermal ones read numbers."""
     from madm_core.labels import LabelSet
     from madm_core.modalities import modality_named
 
@@ -95,12 +96,12 @@ def loader(delay_s: float = 0.0, load_s: float = 0.0) -> Callable[[Any], Numbere
             from madm_core.errors import ModelDirectoryError
 
             raise ModelDirectoryError("there is no model", got="missing")
-        return NumberedNetwork(delay_s, modality_named("thermal"), LabelSet.named("madm11"), made=made)
+        return NumberedNetwork(delay_s, modality_named(modality), LabelSet.named("madm11"), made=made)
 
     return load
 
 
-def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0) -> int:
+def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0, modality: str = "thermal") -> int:
     """The node's process, with ROS arguments; ends as the command ``segment`` does."""
     import rclpy
     from rclpy.executors import ExternalShutdownException
@@ -109,7 +110,7 @@ def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0) -
     from madm_ros.segmentation_node import SegmentationNode
 
     rclpy.init(args=["--ros-args", "-p", "model:=numbered", "-p", "diagnostics_period_s:=0.2", *arguments])
-    node = SegmentationNode(load=loader(delay_s, load_s))
+    node = SegmentationNode(load=loader(delay_s, load_s, modality))
     try:
         node.autostart()
         spin(node)

@@ -1,0 +1,198 @@
+"""Hours in minutes: a node under a steady load with listeners that come and go; what must not grow, does not.
+
+Pictures of 640x480 at a steady rate (or events in packets at a steady number of events per second), a subscriber of the
+overlay that is there at random, a reload now and then. Memory, open files and threads of the node's process, and the
+time a frame spends in the node, are read every second and compared: first minute against last.
+
+    python benchmarks/endurance.py [--minutes 60] [--rate 30] [--events 0] [--json FILE]
+    python benchmarks/endurance.py --minutes 10 --events 20e6
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from numbered import Rig, isolate, serve, start_node
+
+HERE = Path(__file__).resolve()
+REPOSITORY = HERE.parents[1]
+SIZE = (480, 640)
+EVENT_SIZE = (720, 1280)
+PACKETS_HZ = 250.0
+WARM_UP_S = 20.0
+"""Left out of all comparisons: caches fill, allocators settle."""
+
+
+def process_facts(process_id: int) -> dict[str, float]:
+    """Resident memory in MiB, open files and threads of a process."""
+    status = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    values = {
+        line.split(":")[0]: line.split(":")[1].split()[0] for line in status if line.startswith(("VmRSS", "Threads"))
+    }
+    files = len(os.listdir(f"/proc/{process_id}/fd"))
+    return {"rss_mib": int(values["VmRSS"]) / 1024, "threads": int(values["Threads"]), "files": files}
+
+
+class EventSource:
+    """Publishes mono packets of an event camera at a steady number of events per second."""
+
+    def __init__(self, rig: Rig, events_per_second: float) -> None:
+        from event_camera_msgs.msg import EventPacket
+
+        from madm_ros.qos import input_qos
+
+        self._rig = rig
+        self._publisher = rig.node.create_publisher(EventPacket, "events", input_qos("reliable", 100))
+        count = round(events_per_second / PACKETS_HZ)
+        rng = np.random.default_rng(0)
+        t = np.sort(rng.integers(0, int(1e9 / PACKETS_HZ), count)).astype(np.uint64)
+        x, y = (rng.integers(0, side, count).astype(np.uint64) for side in reversed(EVENT_SIZE))
+        words = (
+            t | x << np.uint64(32) | y << np.uint64(48) | rng.integers(0, 2, count).astype(np.uint64) << np.uint64(63)
+        )
+        self._message = EventPacket(height=EVENT_SIZE[0], width=EVENT_SIZE[1], encoding="mono")
+        self._message.events = words.tobytes()
+        self._number = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node listens."""
+        return bool(self._publisher.get_subscription_count() > 0)
+
+    def send(self) -> None:
+        """Publish the next packet; its stamp is its number."""
+        stamp_ns = 10**12 + round(self._number * 1e9 / PACKETS_HZ)
+        self._message.header.stamp.sec, self._message.header.stamp.nanosec = stamp_ns // 10**9, stamp_ns % 10**9
+        self._message.seq, self._message.time_base = self._number, stamp_ns
+        self._publisher.publish(self._message)
+        self._number += 1
+
+
+def endure(minutes: float, rate_hz: float, events_per_second: float, seed: int) -> dict[str, Any]:
+    """Run; returns what was measured."""
+    from sensor_msgs.msg import Image
+    from std_srvs.srv import Trigger
+
+    rng, rig = random.Random(seed), Rig(reliability="best_effort")
+    serving = ["--modality", "event" if events_per_second else "thermal"]
+    process = start_node(serving, script=HERE)
+    samples: list[dict[str, float]] = []
+    try:
+        source = EventSource(rig, events_per_second) if events_per_second else None
+        send = source.send if source else lambda: rig.send(size=SIZE)
+        period_s = 1 / (PACKETS_HZ if source else rate_hz)
+        ready = (lambda: source.connected) if source else rig.connect
+        if not ready() and rig.until(ready, 60.0) == float("inf"):
+            raise SystemExit("the node did not start")
+        began = time.monotonic()
+        sent, next_sample_s, listener, listener_until_s, reloads = 0, 1.0, None, 0.0, 0
+        while (passed := time.monotonic() - began) < minutes * 60:
+            if passed >= sent * period_s:
+                send()
+                sent += 1
+            rig.executor.spin_once(timeout_sec=max(0.0, min(0.02, sent * period_s - passed)))
+            if passed < next_sample_s:
+                continue
+            next_sample_s += 1.0
+            if process.poll() is not None:
+                raise SystemExit(f"the node ended with {process.poll()} after {passed:.0f} s")
+            known = {key: float(rig.values[key]) for key in ("total_ms_median", "total_ms_p99") if key in rig.values}
+            samples.append({"s": passed, **process_facts(process.pid), **known})
+            if passed > listener_until_s:
+                listener_until_s = passed + rng.uniform(1.0, 8.0)
+                if listener is None:
+                    listener = rig.node.create_subscription(Image, "segmentation/overlay", lambda message: None, 5)
+                else:
+                    rig.node.destroy_subscription(listener)
+                    listener = None
+            if len(samples) % 60 == 45:
+                client = rig.node.create_client(Trigger, "segmentation/reload_model")
+                client.call_async(Trigger.Request())
+                rig.spin(0.2)
+                rig.node.destroy_client(client)
+                reloads += 1
+        counts = rig.counts()
+        values = dict(rig.values)
+    finally:
+        process.terminate()
+        process.wait(30)
+        rig.close()
+    return {"samples": samples, "sent": sent, "reloads": reloads, "counts": counts, "values": values,
+            "untrue": 0 if events_per_second else len(rig.untrue())}  # fmt: skip
+
+
+def summary(run: dict[str, Any]) -> dict[str, Any]:
+    """First minute after the warm-up against the last one."""
+    settled = [sample for sample in run["samples"] if sample["s"] >= WARM_UP_S] or run["samples"]
+    span_s = min(60.0, (settled[-1]["s"] - settled[0]["s"]) / 3)
+    first = [sample for sample in settled if sample["s"] < settled[0]["s"] + span_s]
+    last = [sample for sample in settled if sample["s"] > settled[-1]["s"] - span_s]
+    result: dict[str, Any] = {"compared_s": span_s}
+    for key in ("rss_mib", "files", "threads", "total_ms_median", "total_ms_p99"):
+        pair = [float(np.median([sample[key] for sample in part if key in sample])) for part in (first, last)]
+        result[key] = pair
+    result["rss_growth_percent"] = 100 * (result["rss_mib"][1] / result["rss_mib"][0] - 1)
+    counts = run["counts"]
+    ends = {end: counts[f"frames_{end}"] for end in ("published", "dropped", "rejected", "pending")}
+    result.update(sent=run["sent"], received=counts["frames_received"], **ends, reloads=run["reloads"])
+    result["adds_up"] = counts["frames_received"] == sum(ends.values())
+    result["untrue_labels"] = run["untrue"]
+    for key in (
+        "events_events",
+        "events_lost_packets",
+        "events_dropped_windows",
+        "messages_received",
+        "messages_rejected",
+    ):
+        if key in run["values"]:
+            result[key] = int(float(run["values"][key]))
+    return result
+
+
+def main() -> int:
+    """Run, print, write JSON if asked to; 1 when something grew or did not add up."""
+    parser = argparse.ArgumentParser(description="A long run of the node with listeners that come and go.")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=30.0, help="pictures per second")
+    parser.add_argument("--events", type=float, default=0.0, help="events per second instead of pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write summary and samples here")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--modality", choices=["thermal", "event"], default="thermal", help=argparse.SUPPRESS)
+    arguments, ros_arguments = parser.parse_known_args()
+    isolate()
+    if arguments.events or arguments.modality == "event":
+        build = REPOSITORY / "test" / "interfaces" / "build_interfaces.py"
+        built = subprocess.run([sys.executable, str(build)], capture_output=True, text=True, check=True)
+        sys.path.append(built.stdout.strip().splitlines()[-1])
+    if arguments.serve:
+        return serve(ros_arguments, modality=arguments.modality)
+    run = endure(arguments.minutes, arguments.rate, arguments.events, arguments.seed)
+    found = summary(run)
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    print(f"{date}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {arguments.minutes:g} minutes\n")
+    print("| what | first | last |\n|---|---|---|")
+    for key, label in (("rss_mib", "resident memory, MiB"), ("files", "open files"), ("threads", "threads"),
+                       ("total_ms_median", "in the node, median, ms"), ("total_ms_p99", "and 99th percentile")):  # fmt: skip
+        print(f"| {label} | {found[key][0]:.1f} | {found[key][1]:.1f} |")
+    print("\n" + ", ".join(f"{key} {value}" for key, value in found.items() if not isinstance(value, list)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"benchmark": "endurance", "summary": found, **run}, indent=1) + "\n")
+    steady = found["files"][1] <= found["files"][0] + 2 and found["threads"][1] <= found["threads"][0]
+    return 0 if steady and found["adds_up"] and not found["untrue_labels"] and found["rss_growth_percent"] < 1.0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
