@@ -31,6 +31,13 @@ REPOSITORY = HERE.parents[1]
 SIZE = (480, 640)
 EVENT_SIZE = (720, 1280)
 PACKETS_HZ = 250.0
+ROWS = {
+    "rss_mib": "resident memory, MiB",
+    "files": "open files",
+    "threads": "threads",
+    "total_ms_median": "time in the node, median, ms",
+    "total_ms_p99": "time in the node, 99th percentile, ms",
+}
 WARM_UP_S = 20.0
 """Left out of all comparisons: caches fill, allocators settle."""
 
@@ -184,8 +191,7 @@ def main() -> int:
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     print(f"{date}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {arguments.minutes:g} minutes\n")
     print("| what | first | last |\n|---|---|---|")
-    for key, label in (("rss_mib", "resident memory, MiB"), ("files", "open files"), ("threads", "threads"),
-                       ("total_ms_median", "in the node, median, ms"), ("total_ms_p99", "and 99th percentile")):  # fmt: skip
+    for key, label in ROWS.items():
         print(f"| {label} | {found[key][0]:.1f} | {found[key][1]:.1f} |")
     print("\n" + ", ".join(f"{key} {value}" for key, value in found.items() if not isinstance(value, list)))
     if arguments.json:
