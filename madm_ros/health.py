@@ -63,6 +63,8 @@ class Health:
             )
         report.values["worker_restarts"] = str(node.worker_restarts)
         report.values["callback_errors"] = str(node.callback_errors)
+        if node.model is not None and node.model.segmenter.problem:
+            report.problem(WARN, node.model.segmenter.problem)
         if node.problem:
             report.problem(ERROR, node.problem)
         elif not node.enabled:

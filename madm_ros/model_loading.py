@@ -29,6 +29,7 @@ def load_segmenter(parameters: NodeParameters) -> Any:
         precision=parameters.precision,
         compile_mode=parameters.compile_mode,
         resize=parameters.resize,
+        allow_eager_fallback=parameters.allow_eager_fallback,
         base=parameters.base or None,
     )
 
@@ -63,6 +64,11 @@ def load_model(
         )
     started = time.monotonic()
     info(f"loading model {parameters.model} (device {parameters.device}, precision {parameters.precision})")
+    if parameters.compile_mode != "none":
+        info(
+            f"compiling it too (compile_mode {parameters.compile_mode}): minutes at the first start, then kept; "
+            "'segment --build-only' does it beforehand"
+        )
     with _Progress(parameters.model, info, still_wanted):
         segmenter = load(parameters)
         wanted = _OTHER_NAMES.get(parameters.modality, parameters.modality)
@@ -83,6 +89,8 @@ def load_model(
             warm_up()
     load_s = time.monotonic() - started
     info(f"model ready after {load_s:.1f} s: {segmenter.description}")
+    if segmenter.problem:
+        info(f"but {segmenter.problem}")
     return Model(segmenter, modality, load_s)
 
 

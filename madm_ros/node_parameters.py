@@ -66,7 +66,8 @@ class NodeParameters:
     )
     device: str = _parameter(
         "auto",
-        "Compute device: auto, cpu, cuda or cuda:N. One that is not there is an error, never a fallback.",
+        "Compute device: auto, cpu, cuda or cuda:N; for ONNX models also tensorrt or openvino:CPU. One that is not "
+        "there is an error, never a fallback.",
         AT_RELOAD,
     )
     precision: str = _parameter(
@@ -80,6 +81,9 @@ class NodeParameters:
         "torch.compile mode; other than none makes the first start slow and inference faster.",
         AT_RELOAD,
         choices=("none", "default", "reduce-overhead", "max-autotune"),
+    )
+    allow_eager_fallback: bool = _parameter(
+        False, "Run uncompiled, with a warning in log and diagnostics, when torch.compile fails.", AT_RELOAD
     )
     resize: str = _parameter(
         "reference",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _EXAMPLES = (
     "segment --model models/depth --input /camera/depth/image_raw",
     "segment --params-file config/segment_event.yaml --input /event_camera/events",
+    "segment --build-only --model models/depth --ros-args -p compile_mode:=reduce-overhead",
     "segment --ros-args -p model:=models/thermal -r image:=/thermal/image_raw -p use_sim_time:=true",
 )
 
@@ -31,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--input", metavar="TOPIC", help="sensor topic; the model knows whether it is 'image' or 'events'"
     )
     parser.add_argument("--params-file", help="ROS parameter file, see config/segment_*.yaml")
+    parser.add_argument(
+        "--build-only",
+        action="store_true",
+        help="load, compile (compile_mode) and warm up the model, then end: the next start finds the result",
+    )
     parsed = parser.parse_args(given[:split])
     parsed.ros_arguments = ros_arguments(parsed, given[split:])
     return run_command(_run, parsed)
@@ -66,6 +72,9 @@ def _run(parsed: argparse.Namespace) -> int:
     node: SegmentationNode | None = None
     try:
         node = SegmentationNode(after_load=settle_objects)
+        if parsed.build_only:
+            node.trigger_configure()
+            return 2 if node.problem else 0  # the reason is in the log
         if node.values.autostart:
             node.autostart()
         spin(node)

@@ -47,6 +47,7 @@ class StandInSegmenter:
     name: str = "stand-in"
     device: str = "cpu"
     precision: str = "fp32"
+    problem: str = ""
     seen: list[EncodedImage] = field(default_factory=list)
 
     @property
@@ -158,3 +159,28 @@ class Receiver:
 def image_receiver(world) -> Callable[..., Receiver]:
     """Makes an image input: ``image_receiver(type_name, reliability)``."""
     return lambda *arguments, **named: Receiver(world, *arguments, **named)
+
+
+@pytest.fixture(scope="session")
+def exported_model(tmp_path_factory):
+    """A depth model of 16x24 pixels whose network, two convolutions, was exported as ONNX."""
+    import torch
+    from torch import nn
+
+    from madm_core.export.exporting import ExportOptions, export_model
+    from madm_core.model.network import Deployment
+    from madm_core.model_directory import LoadedModel
+
+    class Small:
+        classes, fixed_size, parameter_count = 11, False, 0
+
+        def deploy(self, device: str, precision: str) -> Deployment:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 11, 1))
+            return Deployment(layers.eval().requires_grad_(False), torch.device("cpu"), "fp32")
+
+    model = LoadedModel(Small(), DepthModality(), LabelSet.named("madm11"), (16, 24), "segformer", {})
+    output = tmp_path_factory.mktemp("exported") / "depth-onnx"
+    export_model(model, output, ExportOptions("onnx"))
+    return output

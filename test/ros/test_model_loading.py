@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 from madm_core.errors import ConfigError, ModelDirectoryError
@@ -53,3 +54,23 @@ def test_a_load_that_nobody_wants_any_more_is_interrupted(stand_in):
     with pytest.raises(KeyboardInterrupt):
         load_model(NodeParameters(model="m"), print, still_wanted=lambda: False, load=load)
     assert time.monotonic() - began < 5
+
+
+def test_an_exported_model_segments_what_the_sensor_sees(exported_model):
+    """Loaded as the node does: modality, labels and sizes are those of the model that was exported."""
+    lines: list[str] = []
+    model = load_model(NodeParameters(model=str(exported_model), device="cpu"), lines.append)
+    depth = np.full((40, 60), 5000, np.uint16)
+    depth[:, :6] = 0
+    prediction = model.segmenter.segment(model.modality.encode(depth))
+    assert prediction.labels.shape == (40, 60)
+    assert (prediction.labels[:, :6] == 255).all() and (prediction.labels[:, 6:] < 11).all()
+    assert "onnxruntime" in lines[-1]
+
+
+def test_compiling_and_doing_without_are_spoken_of(stand_in):
+    lines: list[str] = []
+    network = stand_in(problem="torch.compile failed: the network runs uncompiled")
+    load_model(NodeParameters(model="m", compile_mode="default"), lines.append, load=lambda values: network)
+    assert "minutes at the first start" in lines[1]
+    assert lines[-1] == "but torch.compile failed: the network runs uncompiled"

@@ -64,3 +64,12 @@ def test_a_failing_callback_is_counted_and_the_spin_goes_on(context):
     assert node.callback_errors == 1
     assert "a bug" in warnings[0]
     node.destroy_node()
+
+
+def test_build_only_runs_an_exported_model_and_ends(exported_model, capfd):
+    """The node takes a program as it takes any model; a model that is missing is the exit code's business."""
+    assert main(["--build-only", "--model", str(exported_model)]) == 0
+    said = "".join(capfd.readouterr())
+    assert "model ready after" in said and "onnxruntime" in said
+    assert main(["--build-only", "--model", str(exported_model / "absent")]) == 2
+    assert "no model directory" in "".join(capfd.readouterr())
