@@ -42,6 +42,13 @@ def make_accelerator(engine: EngineConfig) -> Accelerator:
         raise ConfigError("engine.mixed_precision fp16 needs CUDA", got="device cpu", do="use no or bf16")
     if device.type == "cpu" and engine.sync_batch_norm:
         raise ConfigError("engine.sync_batch_norm needs CUDA", got="device cpu", do="leave it off")
+    if device.type == "cpu" and precision == "bf16" and engine.channels_last:
+        # oneDNN's backward pass of the head's depthwise convolution with dilation 18 reads beyond its memory.
+        raise ConfigError(
+            "engine.channels_last with mixed_precision bf16 needs CUDA",
+            got="device cpu, where PyTorch's backward pass of both together ends in a segmentation fault",
+            do="leave one of them off",
+        )
     # Buffers are each process's own (BatchNorm sees its own batch, as in the reference).
     parallel = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=[parallel])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from madm_core.labels import LabelSet
+from madm_core.labels import IGNORE, LabelSet
 
 _SMOOTHING = 0.98
 _SEEN_SHARE = 1e-3
@@ -38,22 +38,23 @@ class Health:
         """Takes one batch of pseudo-labels.
 
         Args:
-            pseudo_labels: (B, H, W) int64.
+            pseudo_labels: (B, H, W) int64; pixels with 255 do not count.
             confidence: (B, H, W) in [0, 1].
 
         Returns:
             ``mean_confidence``, ``classes_seen`` (with at least 0.1 % of the pixels, smoothed over about 50 steps) and
             ``class_drift`` (half the sum of the absolute changes of the shares since step 100; 0 none, 1 complete).
         """
-        counts = torch.bincount(pseudo_labels.flatten(), minlength=self.classes).double()
-        shares = (counts / counts.sum()).cpu().numpy()
+        labelled = pseudo_labels != IGNORE
+        counts = torch.bincount(pseudo_labels[labelled], minlength=self.classes).double()
+        shares = (counts / counts.sum().clamp_min(1)).cpu().numpy()
         self.shares = shares if self.steps == 0 else _SMOOTHING * self.shares + (1 - _SMOOTHING) * shares
         self.steps += 1
         if self.steps == _FIRST_JUDGEMENT:
             self.first_shares = self.shares.copy()
         drift = 0.0 if self.first_shares is None else float(np.abs(self.shares - self.first_shares).sum() / 2)
         return {
-            "mean_confidence": confidence.mean().item(),
+            "mean_confidence": (confidence[labelled].mean() if labelled.any() else confidence.new_zeros(())).item(),
             "classes_seen": float((self.shares >= _SEEN_SHARE).sum()),
             "class_drift": drift,
         }

@@ -41,6 +41,8 @@ class Method:
         noise_start_spread: The start is drawn anew at every step from ``noise_start .. noise_start + spread``.
         noise_end_step: Step at which the noise has gone; None ties it to the training's length.
         noise_end_fraction: Share of the training after which the noise has gone, used when ``noise_end_step`` is None.
+        pseudo_labels_on_invalid: Pixels where the target's sensor measured nothing (a depth camera's holes, which the
+            modality fills in) are pseudo-labelled as well. Otherwise they count neither in q nor in any loss.
         confidence_threshold: Pseudo-labels at least as probable count towards q, their weight.
         ema_limit: Largest share of the teacher that survives an update.
         ema_unet: The teacher has an averaged UNet of its own instead of the student's.
@@ -80,6 +82,7 @@ class Method:
     noise_start_spread: int = 0
     noise_end_step: int | None = None
     noise_end_fraction: float = 0.5
+    pseudo_labels_on_invalid: bool = False
     confidence_threshold: float = 0.968
     ema_limit: float = 0.999
     ema_unet: bool = False
@@ -148,6 +151,7 @@ RECIPES: dict[RecipeName, Mapping[str, Any]] = {
     "reference": {
         "noise_start_spread": 1,
         "noise_end_step": 5000,
+        "pseudo_labels_on_invalid": True,
         "ema_batch_norm": False,
         "teacher_dropout": True,
         "teacher_batch_statistics": True,

@@ -9,6 +9,7 @@ import torch
 
 from madm_core.adaptation.class_mix import mix
 from madm_core.adaptation.latent_regression import labelled
+from madm_core.labels import IGNORE
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class PseudoLabels:
     """The teacher's verdict on a batch.
 
     Args:
-        labels: (B, H, W) int64, the most probable class of every pixel, however unsure.
-        confidence: (B, H, W) float in [0, 1], its probability.
-        share: Scalar q: the share of the batch's pixels whose confidence reaches the threshold.
+        labels: (B, H, W) int64, the most probable class of every pixel, however unsure; 255 where none is wanted.
+        confidence: (B, H, W) float in [0, 1], its probability; 0 where no label is wanted.
+        share: Scalar q: the share of the batch's labelled pixels whose confidence reaches the threshold.
     """
 
     labels: torch.Tensor
@@ -26,11 +27,23 @@ class PseudoLabels:
     share: torch.Tensor
 
 
-def pseudo_labels(logits: torch.Tensor, threshold: float) -> PseudoLabels:
-    """Reads (B, K, H, W) teacher logits."""
+def pseudo_labels(logits: torch.Tensor, threshold: float, valid: torch.Tensor | None = None) -> PseudoLabels:
+    """Reads the teacher's logits.
+
+    Args:
+        logits: (B, K, H, W).
+        threshold: Pixels at least as probable count towards q.
+        valid: (B, 1, H, W) bool: where a label is wanted; None = everywhere. Other pixels get 255 and do not count, so
+            that no loss sees them, nor the regression.
+    """
     confidence, labels = torch.softmax(logits.float(), 1).max(1)
+    wanted: torch.Tensor | int = confidence.numel()
+    if valid is not None:
+        nowhere = ~valid.squeeze(1)
+        labels, confidence = labels.masked_fill(nowhere, IGNORE), confidence.masked_fill(nowhere, 0.0)
+        wanted = valid.sum().clamp_min(1)
     # Counted in double precision as the reference does; a float32 count would already be off by one at 16.8M pixels.
-    share = (confidence >= threshold).sum().double() / confidence.numel()
+    share = (confidence >= threshold).sum().double() / wanted
     return PseudoLabels(labels, confidence, share.float())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -31,16 +32,22 @@ class Batch:
         source_image: (B, 3, H, W) float32 in [0, 1], labelled colour pictures.
         source_labels: (B, 1, H, W) int64, 255 = ignored.
         target_image: (B, 3, H, W) float32 in [0, 1], unlabelled frames of the other sensor.
+        target_valid: (B, 1, H, W) bool, False where that sensor measured nothing; None = measured everywhere.
     """
 
     source_image: torch.Tensor
     source_labels: torch.Tensor
     target_image: torch.Tensor
+    target_valid: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
-        tensors = (self.source_image, self.source_labels, self.target_image)
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+        source, labels, target = (
+            tensor.to(device, non_blocking=True)
+            for tensor in (self.source_image, self.source_labels, self.target_image)
+        )
+        valid = None if self.target_valid is None else self.target_valid.to(device, non_blocking=True)
+        return Batch(source, labels, target, valid)
 
 
 @dataclass
@@ -149,7 +156,7 @@ class AdaptationModel(nn.Module):
         The two are separate calls, so that the source branch's gradients can be computed, and its activations freed,
         before the mixed branch starts. The source branch goes first: BatchNorm's running statistics depend on it.
         """
-        batch = Batch(change_appearance(batch.source_image, draws.appearance), batch.source_labels, batch.target_image)
+        batch = dataclasses.replace(batch, source_image=change_appearance(batch.source_image, draws.appearance))
         return self._source_branch(batch) if branch == "source" else self._mixed_branch(batch, draws)
 
     def _source_branch(self, batch: Batch) -> BranchResult:
@@ -168,7 +175,8 @@ class AdaptationModel(nn.Module):
         picture = apply_strong_augmentation(picture, draws.augmentations, method.color_jitter)
         output = self.student(picture, 0)
         verdict = self.teacher(self.student.backbone, batch.target_image, draws.timestep)
-        pseudo = pseudo_labels(verdict.logits, method.confidence_threshold)
+        valid = None if method.pseudo_labels_on_invalid else batch.target_valid
+        pseudo = pseudo_labels(verdict.logits, method.confidence_threshold, valid)
         targets = mixed_targets(batch.source_labels, pseudo, masks, regression_weight=method.regression_pixel_weight)
         loss = segmentation_loss(
             output.logits.float(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -69,7 +70,8 @@ class StepRunner:
         self.schedule = LearningRateSchedule(
             config.max_steps, method.warmup_fraction, method.warmup_start, method.drops
         )
-        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # In the optimiser's order, as the reference clips them: the order decides the last bit of the norm.
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._statistics = [
             buffer
             for head in (model.student.head, model.teacher.head)
@@ -89,8 +91,7 @@ class StepRunner:
         numbers: dict[str, float] = {}
         for micro_step in range(accumulate):
             sample = next(samples)
-            batch = Batch(sample.source_image, sample.source_labels, sample.target_image).to(self.accelerator.device)
-            batch = Batch(batch.source_image / 255, batch.source_labels.long(), batch.target_image / 255)
+            batch = _prepared(Batch(*sample).to(self.accelerator.device))
             last = micro_step == accumulate - 1
             source, mixed = self._batch(step, micro_step, batch, last=last)
             for name, value in _numbers(source, mixed).items():
@@ -167,6 +168,16 @@ class StepRunner:
         with torch.no_grad():
             for buffer, before in zip(self._statistics, statistics, strict=True):
                 buffer.copy_(before)
+
+
+def _prepared(batch: Batch) -> Batch:
+    """A batch of bytes as the model wants it."""
+    return dataclasses.replace(
+        batch,
+        source_image=batch.source_image / 255,
+        source_labels=batch.source_labels.long(),
+        target_image=batch.target_image / 255,
+    )
 
 
 def _numbers(source: BranchResult, mixed: BranchResult | None) -> dict[str, float]:

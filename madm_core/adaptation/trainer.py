@@ -188,6 +188,8 @@ class Trainer:
                 "source_labels": report.batch.source_labels,
                 "target_image": report.batch.target_image,
             }
+            if report.batch.target_valid is not None:
+                tensors["target_valid"] = report.batch.target_valid
             save_file(
                 {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, folder / f"{stem}.safetensors"
             )

@@ -29,11 +29,14 @@ from madm_core.data.frames import FrameFiles, Frames
 from madm_core.errors import ConfigError, DataError, InvalidInputError
 from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
 from madm_core.modalities import EventModality, Modality
+from madm_core.modalities.base import EncodedImage
 
 logger = logging.getLogger(__name__)
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _LIST = "frames.json"
+_FORMAT = 2
+"""Of the cache; another number makes it anew. 2: an alpha channel marks pixels without a measurement."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,14 @@ def bag_frames(config: BagConfig, modality: Modality, cache: Path, *, progress: 
         _extract(config, modality, folder, progress)
     names = json.loads((folder / _LIST).read_text(encoding="utf-8"))
     title = f"{config.topic} of {', '.join(str(bag) for bag in config.bags)}"
-    return Frames(title, [FrameFiles(folder / name) for name in names], resize=config.resize)
+    return Frames(title, [FrameFiles(folder / name) for name in names], resize=config.resize, alpha_marks_valid=True)
 
 
 def _key(config: BagConfig, modality: Modality) -> str:
     content = {key: value for key, value in to_mapping(config).items() if key != "resize"}
     files = [file for bag in config.bags for file in (sorted(bag.iterdir()) if bag.is_dir() else [bag])]
     stats = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.exists()]
-    text = json.dumps([content, modality.to_dict(), stats], sort_keys=True)
+    text = json.dumps([_FORMAT, content, modality.to_dict(), stats], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -109,7 +112,7 @@ def _extract(config: BagConfig, modality: Modality, folder: Path, progress: bool
         pictures = _pictures(config, modality, refused)
         for picture in tqdm(pictures, desc=f"frames of {config.topic}", unit="frame", disable=not progress):
             name = f"{len(names):06d}.png"
-            if not cv2.imwrite(str(unfinished / name), picture[:, :, ::-1]):
+            if not cv2.imwrite(str(unfinished / name), picture[:, :, [2, 1, 0, 3][: picture.shape[2]]]):
                 raise DataError(f"cannot write {unfinished / name}", do="check free space and permissions")
             names.append(name)
             if len(names) == config.max_frames:
@@ -133,7 +136,7 @@ def _extract(config: BagConfig, modality: Modality, folder: Path, progress: bool
 
 
 def _pictures(config: BagConfig, modality: Modality, refused: dict[str, int]) -> Iterator[Picture]:
-    """Every ``stride``-th frame of every bag as a (H, W, 3) uint8 picture."""
+    """Every ``stride``-th frame of every bag as a (H, W, 3) uint8 picture, or (H, W, 4) where alpha 0 marks holes."""
     modality = modality.replace({})
     types = EVENT_TYPES if isinstance(modality, EventModality) else IMAGE_TYPES
     for bag in config.bags:
@@ -163,6 +166,13 @@ def _images(
             if array.ndim == 3 and array.dtype == np.uint8:
                 yield np.ascontiguousarray(array[:, :, :3])
             else:
-                yield np.round(modality.to_image(array) * 255).astype(np.uint8)
+                yield _with_holes(modality.encode(array))
         except (InvalidInputError, DataError) as error:
             refused[str(error)] = refused.get(str(error), 0) + 1
+
+
+def _with_holes(encoded: EncodedImage) -> Picture:
+    picture: Picture = np.round(encoded.image * 255).astype(np.uint8)
+    if encoded.valid is None or encoded.valid.all():
+        return picture
+    return np.dstack([picture, np.where(encoded.valid, 255, 0).astype(np.uint8)])

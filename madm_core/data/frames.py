@@ -10,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from madm_core.data.crops import Picture, three_channels
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.labels import LabelMap
 from madm_core.modalities import Modality
+from madm_core.modalities.base import Mask
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 LabelReader = Callable[[Path], Picture]
@@ -44,6 +45,8 @@ class Frames:
         read_labels: Reads one label file as (H, W) uint8 ids.
         read_image: Reads one picture file as an array: 8-bit, or what ``modality`` takes.
         modality: Encodes 16-bit and floating-point frames; None for colour pictures.
+        alpha_marks_valid: 8-bit pictures with a fourth channel have 0 in it where the sensor measured nothing, as those
+            in the cache of a bag. Of other pictures that channel means nothing and is dropped.
         expected_count: Number of frames that the published data set has; None where there is no such number.
     """
 
@@ -55,6 +58,7 @@ class Frames:
     read_labels: LabelReader = field(default_factory=lambda: read_label_file)
     read_image: ImageReader = field(default_factory=lambda: read_array)
     modality: Modality | None = None
+    alpha_marks_valid: bool = False
     expected_count: int | None = None
 
     def __len__(self) -> int:
@@ -71,7 +75,20 @@ class Frames:
         Raises:
             DataError: The file is missing, unreadable, or not what the modality takes.
         """
-        return to_picture(self.read_image(self.files[index].image), self.modality, self.files[index].image)
+        return self.image_and_valid(index)[0]
+
+    def image_and_valid(self, index: int) -> tuple[Picture, Mask | None]:
+        """Picture of a frame, and (H, W) bool where the sensor measured something; None = everywhere.
+
+        Raises:
+            DataError: As :meth:`image`.
+        """
+        path = self.files[index].image
+        array = self.read_image(path)
+        picture, valid = encode_picture(array, self.modality, path)
+        if self.alpha_marks_valid and array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 4:
+            valid = array[:, :, 3] > 0
+        return picture, valid
 
     def labels(self, index: int) -> Picture:
         """(H, W) uint8 ids of a frame as they are in its file, before any mapping.
@@ -123,7 +140,7 @@ def read_array(path: Path) -> npt.NDArray[Any]:
         try:
             array = np.load(path, allow_pickle=False)
             return array
-        except (OSError, ValueError) as error:
+        except Exception as error:  # NumPy parses the header as Python literals, with all their errors
             raise _unreadable(path, error) from error
     if path.suffix.lower() in (".tif", ".tiff", ".png") and path.is_file():
         deep = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -164,8 +181,13 @@ def to_picture(array: npt.NDArray[Any], modality: Modality | None, where: object
     Raises:
         DataError: There is no modality for a deep image, or it does not take it.
     """
+    return encode_picture(array, modality, where)[0]
+
+
+def encode_picture(array: npt.NDArray[Any], modality: Modality | None, where: object) -> tuple[Picture, Mask | None]:
+    """:func:`to_picture`, and (H, W) bool where the modality says that something was measured; None = everywhere."""
     if array.dtype == np.uint8 and array.ndim in (2, 3):
-        return np.ascontiguousarray(three_channels(array))
+        return np.ascontiguousarray(three_channels(array)), None
     if modality is None:
         raise DataError(
             f"the picture {where} cannot be used",
@@ -176,10 +198,10 @@ def to_picture(array: npt.NDArray[Any], modality: Modality | None, where: object
     try:
         # Frames are drawn in any order, so nothing may be carried over from the frame before.
         modality.reset()
-        image = modality.to_image(array)
+        encoded = modality.encode(array)
     except InvalidInputError as error:
         raise DataError(f"the frame {where} cannot be encoded", got=error) from error
-    return np.round(image * 255).astype(np.uint8)
+    return np.round(encoded.image * 255).astype(np.uint8), encoded.valid
 
 
 def list_images(folder: Path, what: str) -> list[Path]:
@@ -204,7 +226,7 @@ def _open(path: Path, keep_palette: bool = False) -> Image.Image:
             if image.mode == "P" and not keep_palette:
                 return image.convert("RGB")
             return image.copy()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+    except Exception as error:  # every format's plugin fails in its own way: struct.error, IndexError, ...
         raise _unreadable(path, error) from error
 
 

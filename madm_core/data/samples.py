@@ -30,11 +30,13 @@ class Sample(NamedTuple):
         source_image: (3, H, W) uint8.
         source_labels: (1, H, W) uint8 ids of the label set, 255 = ignored.
         target_image: (3, H, W) uint8.
+        target_valid: (1, H, W) bool, False where the target's sensor measured nothing.
     """
 
     source_image: torch.Tensor
     source_labels: torch.Tensor
     target_image: torch.Tensor
+    target_valid: torch.Tensor
 
 
 class TrainingSamples(Dataset[Sample]):
@@ -73,9 +75,14 @@ class TrainingSamples(Dataset[Sample]):
     def __getitem__(self, number: int) -> Sample:
         rng = random.Random(_seed(self.seed, "sample", number))
         image, labels = self._usable(lambda attempt: self._source_crop(number, attempt, rng), self.source)
-        target = self._usable(lambda attempt: self._target_crop(number, attempt, rng), self.target)
+        target, valid = self._usable(lambda attempt: self._target_crop(number, attempt, rng), self.target)
         labels = self.source.to_label_set(labels)
-        return Sample(_to_tensor(image), torch.from_numpy(labels.copy())[None], _to_tensor(target))
+        return Sample(
+            _to_tensor(image),
+            torch.from_numpy(labels.copy())[None],
+            _to_tensor(target),
+            torch.ones(1, *self.image_size, dtype=torch.bool) if valid is None else torch.from_numpy(valid != 0)[None],
+        )
 
     def _usable(self, make: Callable[[int], CropT], frames: Frames) -> CropT:
         """The first attempt without an unreadable file: one broken file must not end a night's training."""
@@ -111,10 +118,12 @@ class TrainingSamples(Dataset[Sample]):
             return draw_crop()
         return crop_until_present(draw_crop, class_id, self.min_crop_pixels)
 
-    def _target_crop(self, number: int, attempt: int, rng: random.Random) -> Picture:
-        image = self.target.image(self._index("target", number, attempt, len(self.target)))
+    def _target_crop(self, number: int, attempt: int, rng: random.Random) -> tuple[Picture, Picture | None]:
+        image, valid = self.target.image_and_valid(self._index("target", number, attempt, len(self.target)))
         size = self.target.size_for(image.shape[0], image.shape[1], self.image_size)
-        return random_crop(resize_image(image, size), None, self.image_size, rng)[0]
+        # Resized and cropped as labels are: a pixel was measured or it was not.
+        mask = None if valid is None else resize_labels(valid.astype(np.uint8), size)
+        return random_crop(resize_image(image, size), mask, self.image_size, rng)
 
     def _index(self, name: str, number: int, attempt: int, count: int) -> int:
         """Frame of sample ``number`` in a shuffled order that is drawn anew for every pass."""

@@ -41,3 +41,11 @@ def test_state_survives_json():
     feed(health, [1, 2, 3], 120)
     copy = Health.from_state(json.loads(json.dumps(health.state())))
     assert feed(copy, [4], 3) == feed(health, [4], 3)
+
+
+def test_pixels_without_a_pseudo_label_do_not_count():
+    health = Health(11)
+    labels, confidence = torch.tensor([[[3, 255]]]), torch.tensor([[[0.75, 0.0]]])
+    numbers = health.update(labels, confidence)
+    assert (numbers["mean_confidence"], numbers["classes_seen"]) == (0.75, 1)
+    assert Health(11).update(torch.full((1, 1, 2), 255), confidence)["mean_confidence"] == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from madm_core.adaptation.pseudo_labels import PseudoLabels, mixed_targets, pseudo_labels
@@ -25,3 +26,25 @@ def test_regression_weight_of_pasted_labels():
     assert by_share.regression_mask.tolist() == [[[[0.25, 0], [0.25, 0.25]]]]
     by_pixel = mixed_targets(labels, pseudo, masks, regression_weight="pixel")
     assert by_pixel.regression_mask.tolist() == [[[[1, 0], [0.25, 0.25]]]]
+
+
+def test_pixels_without_a_measurement_count_nowhere():
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 1, 0] = 20  # sure in the upper row
+    valid = torch.tensor([[[[True, False], [True, True]]]])
+    pseudo = pseudo_labels(logits, 0.968, valid)
+    assert pseudo.labels[0, 0].tolist() == [1, 255]
+    assert pseudo.confidence[0, 0, 1] == 0
+    assert pseudo.share.item() == pytest.approx(1 / 3)
+    # The source pixel that is pasted over the hole keeps its label and its full weight.
+    labels = torch.full((1, 1, 2, 2), 4)
+    for pasted in (0, 1):
+        targets = mixed_targets(labels, pseudo, torch.tensor([[[[0, pasted], [0, 0]]]]))
+        assert targets.labels[0, 0, 0].tolist() == [1, 4 if pasted else 255]
+        assert (targets.regression_mask[0, 0, 0, 1] == pasted).item()
+
+
+def test_nothing_measured_at_all_teaches_nothing():
+    pseudo = pseudo_labels(torch.zeros(1, 3, 2, 2), 0.1, torch.zeros(1, 1, 2, 2, dtype=torch.bool))
+    assert pseudo.share.item() == 0
+    assert pseudo.labels.unique().tolist() == [255]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -308,6 +309,32 @@ def test_our_teacher_keeps_still(make_golden_model):
     second = model.teacher(model.student.backbone, batch.target_image[:1], 0).logits
     torch.testing.assert_close(first[:1], second, rtol=1e-4, atol=1e-4)
     assert all(torch.equal(buffer, before[name]) for name, buffer in model.teacher.named_buffers())
+
+
+def test_what_the_sensor_did_not_measure_teaches_nothing(make_golden_model):
+    """Whatever the teacher says about such pixels, no loss changes."""
+    valid = torch.ones(2, 1, 64, 64, dtype=torch.bool)
+    valid[:, :, :32] = False
+    batch = dataclasses.replace(random_batch(), target_valid=valid)
+    draws = draws_of(batch, np.array([[0], [1]]), 60)
+    model = make_golden_model((64, 64), method=method_of("madm", {}))
+    teacher = model.teacher.forward
+
+    def losses(harm, **switches):
+        def labels_of(backbone, image, timestep):
+            output = teacher(backbone, image, timestep)
+            output.logits[:, :, :32] += harm * torch.linspace(-50, 50, 11)[None, :, None, None]
+            return output
+
+        model.teacher.forward = labels_of
+        model.method = method_of("madm", switches)
+        with torch.no_grad():
+            mixed = model("mixed", batch, draws)
+        return [loss.item() for loss in mixed.losses.values()] + [mixed.pseudo.share.item()]
+
+    for denominator in ("all", "valid"):
+        assert losses(1, loss_denominator=denominator) == losses(0, loss_denominator=denominator)
+    assert losses(1, pseudo_labels_on_invalid=True) != losses(0, pseudo_labels_on_invalid=True)
 
 
 def test_a_teacher_with_its_own_unet(make_golden_model):

@@ -10,7 +10,7 @@ from madm_core.data.bag_writer import BagWriter
 from madm_core.errors import ConfigError, DataError
 from madm_core.events import warm_up
 from madm_core.messages.image_arrays import array_to_image_fields
-from madm_core.modalities import EventModality, ThermalModality
+from madm_core.modalities import DepthModality, EventModality, ThermalModality
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -59,6 +59,23 @@ def test_all_frames_in_order_without_the_unusable_one(tmp_path, recording, caplo
 )
 def test_parts_of_a_recording(tmp_path, recording, changes, expected):
     assert values(extract(tmp_path, recording, **changes)) == expected
+
+
+def test_the_cache_remembers_where_nothing_was_measured(tmp_path):
+    """In the alpha channel of the kept pictures, which no picture shows."""
+    depth = np.full((6, 8), 2000, np.uint16)
+    depth[:, 3] = 0
+    with BagWriter(tmp_path / "bag") as writer:
+        for index, array in enumerate((depth, np.full((6, 8), 2000, np.uint16))):
+            fields = array_to_image_fields(array, "16UC1")
+            stamp_ns = START_NS + index
+            writer.add("/depth", "sensor_msgs/msg/Image", {"header": header(stamp_ns), **fields}, stamp_ns)
+    frames = extract(tmp_path, tmp_path / "bag", DepthModality(), topic="/depth")
+    picture, valid = frames.image_and_valid(0)
+    expected = DepthModality().encode(depth)
+    np.testing.assert_array_equal(picture, np.round(expected.image * 255))
+    np.testing.assert_array_equal(valid, depth > 0)
+    assert frames.image_and_valid(1)[1] is None
 
 
 def test_several_recordings_follow_each_other(tmp_path, recording):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from madm_core.data.rare_class import RareClassSampler
 from madm_core.data.samples import SampleNumbers, TrainingSamples
 from madm_core.errors import DataError
 from madm_core.labels import LabelMap
+from madm_core.modalities import DepthModality
 
 
 @pytest.fixture
@@ -88,3 +90,19 @@ def test_processes_share_the_samples_of_a_step():
     shares = [[*SampleNumbers(3, 2, 2, process, 2)] for process in range(2)]
     assert shares == [[[12, 13], [16, 17]], [[14, 15], [18, 19]]]
     assert [*SampleNumbers(6, 4, 2, 0, 1)] == [[12, 13], [14, 15], [16, 17], [18, 19]]
+
+
+def test_pixels_without_a_measurement_are_cropped_with_the_picture(frames, tmp_path):
+    depth = np.full((6, 8), 2000, np.uint16)
+    depth[:, :4] = 0  # the left half of the frame: no return
+    cv2.imwrite(str(tmp_path / "depth.png"), depth)
+    target = Frames("d", [FrameFiles(tmp_path / "depth.png")], resize=(12, 16), modality=DepthModality())
+    mirrored = set()
+    for number in range(12):
+        sample = make((frames[0], target), image_size=(12, 16))[number]
+        assert (sample.target_valid.dtype, sample.target_valid.shape) == (torch.bool, (1, 12, 16))
+        halves = sample.target_valid[0, :, :8], sample.target_valid[0, :, 8:]
+        assert {half.float().mean().item() for half in halves} == {0, 1}
+        mirrored.add(halves[0].all().item())
+    assert mirrored == {False, True}
+    assert make(frames)[0].target_valid.all()
