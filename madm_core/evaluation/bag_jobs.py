@@ -46,11 +46,16 @@ ShowProgress = Callable[[str, int, int | None], None]
 """Gets a recording's path, the frames scored so far, and about how many there are."""
 
 
+def no_observers(job: BagJob, segmenter: Segmenter) -> tuple[FrameObserver, ...]:
+    """Nobody besides the report."""
+    return ()
+
+
 def score_bag(
     request: BagRequest,
     job: BagJob,
     segmenter: Segmenter,
-    observers: MakeObservers = lambda job, segmenter: (),
+    observers: MakeObservers = no_observers,
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: ShowProgress = lambda path, done, expected: None,
@@ -75,7 +80,7 @@ def try_bag(
     request: BagRequest,
     job: BagJob,
     segmenter: Segmenter,
-    observers: MakeObservers = lambda job, segmenter: (),
+    observers: MakeObservers = no_observers,
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: ShowProgress = lambda path, done, expected: None,
@@ -96,7 +101,7 @@ def score_bags(
     request: BagRequest,
     jobs: Sequence[BagJob],
     segmenter: Segmenter,
-    observers: MakeObservers = lambda job, segmenter: (),
+    observers: MakeObservers = no_observers,
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: ShowProgress = lambda path, done, expected: None,
