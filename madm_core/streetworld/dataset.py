@@ -78,4 +78,4 @@ def _frame(world: StreetWorld, sensors: Sequence[str], time_ns: int, window_ns: 
     window = list(islice(instants, event_steps + 1))
     events = join_events([instant.events for instant in window if instant.events is not None])
     last = window[-1]
-    return Instant(last.time_ns, last.labels, last.rgb, last.depth, last.thermal, events)
+    return Instant(last.time_ns, last.labels, last.instances, last.rgb, last.depth, last.thermal, events)

@@ -24,6 +24,7 @@ class Instant:
     Args:
         time_ns: Nanoseconds since the start of the drive.
         labels: (H, W) uint8 ``madm11`` ids, exact.
+        instances: (H, W) uint16 number of the vehicle or person, the same during the whole drive; 0 elsewhere.
         rgb: (H, W, 3) uint8, or None where this sensor was not asked for or has no picture now.
         depth: (H, W) float32 metres, NaN without a measurement; or None.
         thermal: (H, W) uint16 14-bit counts; or None.
@@ -32,6 +33,7 @@ class Instant:
 
     time_ns: int
     labels: npt.NDArray[np.uint8]
+    instances: npt.NDArray[np.uint16]
     rgb: npt.NDArray[np.uint8] | None = None
     depth: Floats | None = None
     thermal: npt.NDArray[np.uint16] | None = None
@@ -81,6 +83,7 @@ def drive(
         yield Instant(
             time_ns,
             view.labels,
+            view.instances,
             RgbSensor().capture(view, rng) if is_picture and "rgb" in sensors else None,
             DepthSensor().measure(view, rng) if is_picture and "depth" in sensors else None,
             ThermalSensor().capture(view, rng, time, world.seed) if is_picture and "thermal" in sensors else None,

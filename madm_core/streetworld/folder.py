@@ -15,11 +15,12 @@ from madm_core.streetworld.drive import Instant
 
 
 class FolderWriter:
-    """Writes instants as files named by their stamp: ``rgb/``, ``depth/``, ``thermal/``, ``labels/`` (PNG), ``events/``
-    (npz).
+    """Writes instants as files named by their stamp: ``rgb/``, ``depth/``, ``thermal/``, ``labels/``, ``instances/``
+    (PNG), ``events/`` (npz).
 
-    Depth is 16-bit millimetres with 0 for "not measured", thermal 16-bit counts, labels 8-bit ``madm11`` ids, events
-    the arrays x, y, t (ns), p. ``streetworld.json`` says that this is synthetic, and how it was made.
+    Depth is 16-bit millimetres with 0 for "not measured", thermal 16-bit counts, labels 8-bit ``madm11`` ids, instances
+    16-bit numbers of vehicles and people with 0 for the rest, events the arrays x, y, t (ns), p. ``streetworld.json``
+    says that this is synthetic, and how it was made.
 
     Args:
         path: Folder to create; it must be new or empty.
@@ -52,6 +53,7 @@ class FolderWriter:
             x, y, t, p = (instant.events[name] for name in "xytp")
             np.savez_compressed(self.path / "events" / f"{stamp_ns}.npz", x=x, y=y, t=t, p=p)
         self._picture("labels", stamp_ns, instant.labels)
+        self._picture("instances", stamp_ns, instant.instances)
         self.count += 1
 
     def _picture(self, kind: str, stamp_ns: int, picture: np.ndarray) -> None:

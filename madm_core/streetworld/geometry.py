@@ -40,6 +40,8 @@ class Thing:
         pattern: Four numbers that the texture reads, e.g. a facade's window spacing.
         warmth: Own heat: kelvin above what its materials would have (a running engine, a heated house).
         lamp: Where it shines at night, in the mesh's coordinates; None for things without a lamp.
+        instance: Number of what can be counted (vehicles, people), 1..65535 and the same during the whole drive; 0 for
+            everything else.
     """
 
     mesh: Mesh
@@ -52,6 +54,7 @@ class Thing:
     pattern: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     warmth: float = 0.0
     lamp: tuple[float, float, float] | None = None
+    instance: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class ThingTable:
     accent: Floats  # (N, 3)
     pattern: Floats  # (N, 4)
     warmth: Floats  # (N,)
+    instance: npt.NDArray[np.uint16]  # (N,)
 
     @classmethod
     def of(cls, things: Sequence[Thing]) -> ThingTable:
@@ -79,12 +83,13 @@ class ThingTable:
             column([thing.accent for thing in things], 3),
             column([thing.pattern for thing in things], 4),
             column([thing.warmth for thing in things], 1)[:, 0],
+            np.array([thing.instance for thing in things], np.uint16),
         )
 
     @classmethod
     def join(cls, tables: Sequence[ThingTable]) -> ThingTable:
         """Tables below each other."""
-        names = ("origin", "yaw", "color", "accent", "pattern", "warmth")
+        names = ("origin", "yaw", "color", "accent", "pattern", "warmth", "instance")
         return cls(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
 
 

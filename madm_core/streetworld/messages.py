@@ -18,6 +18,7 @@ from madm_core.streetworld.event_sensor import Events
 IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 FRAME_ID = "street_camera_optical_frame"
 LABELS_TOPIC = "labels"
+INSTANCES_TOPIC = "instances"
 EVENTS_TOPIC = "events"
 EventsAs = Literal["point_cloud2", "event_packet"]
 _PICTURES = (("rgb", "rgb8"), ("depth", "32FC1"), ("thermal", "mono16"))
@@ -40,22 +41,26 @@ class StreetMessages:
         camera: For ``camera_info``.
         start_ns: Host time of the drive's start, nanoseconds since the epoch.
         events_as: ``sensor_msgs/PointCloud2`` or ``event_camera_msgs/EventPacket`` in its ``mono`` encoding.
+        instances: Also send the numbers of vehicles and people (``mono16``), wherever there are labels.
 
     Pictures, ``camera_info`` and labels of an instant have equal stamps. A message of events holds those between the
     instant before and this one and is stamped with the instant before (its stamp is never later than its first event),
     at which there are labels as well: with an event camera labels come for every instant, more often than pictures.
     """
 
-    def __init__(self, camera: Camera, start_ns: int, events_as: EventsAs = "point_cloud2") -> None:
+    def __init__(
+        self, camera: Camera, start_ns: int, events_as: EventsAs = "point_cloud2", *, instances: bool = False
+    ) -> None:
         self._camera = camera
         self._start_ns = start_ns
         self._as_packets = events_as == "event_packet"
+        self._with_instances = instances
         self._before_ns: int | None = None
         self._sequence = 0
 
     def topics(self, sensors: tuple[str, ...]) -> dict[str, str]:
         """Topic -> type for these sensors."""
-        topics = {LABELS_TOPIC: IMAGE}
+        topics = {LABELS_TOPIC: IMAGE, **({INSTANCES_TOPIC: IMAGE} if self._with_instances else {})}
         for name, _ in _PICTURES:
             if name in sensors:
                 topics |= {f"{name}/image_raw": IMAGE, f"{name}/camera_info": CAMERA_INFO}
@@ -82,6 +87,9 @@ class StreetMessages:
             messages.append(OutgoingMessage(f"{name}/camera_info", CAMERA_INFO, info, stamp_ns))
         labels = self._encoded(IMAGE, {"header": header, **array_to_image_fields(instant.labels, "mono8")})
         messages.append(OutgoingMessage(LABELS_TOPIC, IMAGE, labels, stamp_ns))
+        if self._with_instances:
+            fields = {"header": header, **array_to_image_fields(instant.instances, "mono16")}
+            messages.append(OutgoingMessage(INSTANCES_TOPIC, IMAGE, self._encoded(IMAGE, fields), stamp_ns))
         return messages
 
     @staticmethod

@@ -26,6 +26,7 @@ class Rendering:
     Args:
         radiance: (H, W, 3) float32 linear RGB light that reaches the camera.
         labels: (H, W) uint8 ``madm11`` ids, exact.
+        instances: (H, W) uint16 number of the vehicle or person, 0 elsewhere.
         depth: (H, W) float32 metres along the optical axis, inf for the sky.
         material: (H, W) uint8 :class:`Material`.
         sun: (H, W) float32: cosine of the sun's angle where the sun reaches the surface, else 0.
@@ -38,6 +39,7 @@ class Rendering:
 
     radiance: Floats
     labels: npt.NDArray[np.uint8]
+    instances: npt.NDArray[np.uint16]
     depth: Floats
     material: npt.NDArray[np.uint8]
     sun: Floats
@@ -68,6 +70,7 @@ def render(
     open_sky[seen] = False
     radiance[open_sky] = _sky(conditions, sight[open_sky])
     material = np.full(len(sight), Material.SKY, np.uint8)
+    instance = np.zeros(len(sight), np.uint16)
     sun, facing, warmth = (np.zeros(len(sight), np.float32) for _ in range(3))
     if len(seen):
         table = ThingTable.join([still.table, moving.table])
@@ -100,9 +103,11 @@ def render(
         color = _mirrored(color, points.material, conditions, sight[seen], normal, facing[seen])
         radiance[seen] = _through_air(color, depth[seen] * lengths[seen], conditions)
         material[seen] = points.material
+        instance[seen] = table.instance[thing]
         warmth[seen] = _own_heat(points)
     depth[material == Material.SKY] = np.inf
-    return _gather(camera, supersampling, radiance, material, depth, sun, facing, warmth, sight[:, 2], conditions)
+    rays = (material, instance, depth, sun, facing, warmth, sight[:, 2])
+    return _gather(camera, supersampling, radiance, *rays, conditions)
 
 
 def _gather(
@@ -110,6 +115,7 @@ def _gather(
     factor: int,
     radiance: Floats,
     material: npt.NDArray[np.uint8],
+    instance: npt.NDArray[np.uint16],
     depth: Floats,
     sun: Floats,
     facing: Floats,
@@ -128,6 +134,7 @@ def _gather(
     return Rendering(
         mean.reshape(height, width, 3).astype(np.float32),
         CLASS_OF_MATERIAL[one(material)],
+        one(instance).astype(np.uint16),
         one(depth).astype(np.float32),
         one(material).astype(np.uint8),
         one(sun).astype(np.float32),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +33,8 @@ SIDE_ROAD = 9.0
 KERB = 0.15
 GRASS_LEVEL = 0.08
 _FAR = 45.0
+_FIRST_PARKED, _PARKED_A_SIDE, _BLOCKS_APART = 1024, 16, 1024
+"""Instance numbers of parked vehicles; they repeat after so many blocks, 49 km."""
 
 _FACADES: tuple[Color, ...] = (
     (0.42, 0.18, 0.12), (0.55, 0.48, 0.38), (0.36, 0.34, 0.33), (0.62, 0.58, 0.5), (0.5, 0.36, 0.22), (0.3, 0.33, 0.36),
@@ -56,6 +59,11 @@ def vehicle_thing(rng: np.random.Generator, kind: str, x: float, y: float, headi
     pattern = (VEHICLE_SIZES[kind][0], 0.0, 0.0, float(running))
     color = pick_color(rng, _PAINTS)
     return Thing(_vehicle_mesh(kind), x, y, 0.0, heading, color, pattern=pattern, warmth=warmth)
+
+
+def numbered(things: Iterable[Thing], first: int) -> list[Thing]:
+    """The things as instances ``first``, ``first + 1``, ..."""
+    return [replace(thing, instance=first + index) for index, thing in enumerate(things)]
 
 
 @functools.cache
@@ -111,7 +119,8 @@ class StreetPlan:
             first = begin + (SIDE_ROAD if crossing else 0.0)
             things += self._lots(rng, side, first, begin + BLOCK)
             things += self._furniture(rng, side, first, begin + BLOCK, crossing)
-            things += self._parked(rng, side, first + (8.0 if crossing else 1.0), begin + BLOCK - 3.0)
+            parked = self._parked(rng, side, first + (8.0 if crossing else 1.0), begin + BLOCK - 3.0)
+            things += numbered(parked, _FIRST_PARKED + (index % _BLOCKS_APART * 2 + (side > 0)) * _PARKED_A_SIDE)
         return Geometry.of(things)
 
     def _ground(self, begin: float, crossing: bool) -> list[Thing]:

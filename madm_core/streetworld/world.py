@@ -11,7 +11,7 @@ from madm_core.streetworld.conditions import Conditions
 from madm_core.streetworld.geometry import Geometry, Thing
 from madm_core.streetworld.movers import VEHICLE_KINDS, person
 from madm_core.streetworld.rendering import Rendering, render
-from madm_core.streetworld.street import BLOCK, KERB, SIDE_ROAD, StreetPlan, pick_color, vehicle_thing
+from madm_core.streetworld.street import BLOCK, KERB, SIDE_ROAD, StreetPlan, numbered, pick_color, vehicle_thing
 
 _CLOTHES = (
     (0.04, 0.05, 0.09), (0.4, 0.05, 0.05), (0.45, 0.42, 0.36), (0.07, 0.16, 0.3), (0.02, 0.02, 0.02), (0.5, 0.38, 0.05),
@@ -21,6 +21,8 @@ _STRIDE = 1.5  # metres walked in one step cycle
 _NEAR = 25.0  # metres: people farther away are a dozen pixels high and need no detail
 _BEHIND = 12.0  # metres: what is farther behind the camera cannot even throw a shadow into the picture
 _ONCOMING_RING, _WALKERS_RING = 230.0, 110.0
+_ONCOMING, _AHEAD, _WALKERS, _CROSSING = 1, 51, 101, 201
+"""First instance numbers; parked vehicles have those from 1024 on."""
 
 
 @dataclass(frozen=True)
@@ -91,28 +93,30 @@ class StreetWorld:
 
     def _movers(self, time: float) -> list[Thing]:
         here = self.distance(time)
-        things = []
+        oncoming, ahead, walkers = [], [], []
         for kind, start, seed in self._oncoming:
             x = _around(here + 70, start - self._oncoming_speed * time, _ONCOMING_RING)
-            things.append(vehicle_thing(np.random.default_rng(seed), kind, x, self.plan.lane, np.pi, running=True))
+            oncoming.append(vehicle_thing(np.random.default_rng(seed), kind, x, self.plan.lane, np.pi, running=True))
         for kind, gap, seed in self._ahead:
             x = here + gap + 1.2 * float(np.sin(0.3 * time + gap))
-            things.append(vehicle_thing(np.random.default_rng(seed), kind, x, -self.plan.lane, 0.0, running=True))
+            ahead.append(vehicle_thing(np.random.default_rng(seed), kind, x, -self.plan.lane, 0.0, running=True))
         for walker in self._walkers:
             x = _around(here + 40, walker.start + walker.speed * time, _WALKERS_RING)
             heading = 0.0 if walker.speed >= 0 else np.pi
-            things.append(_person_thing(walker, x, walker.y, KERB, heading, abs(walker.speed) * time, x - here))
+            walkers.append(_person_thing(walker, x, walker.y, KERB, heading, abs(walker.speed) * time, x - here))
+        things = numbered(oncoming, _ONCOMING) + numbered(ahead, _AHEAD) + numbered(walkers, _WALKERS)
         things += self._crossing_people(time, here)
         return [thing for thing in things if thing.x > here - _BEHIND]
 
     def _crossing_people(self, time: float, here: float) -> list[Thing]:
         """People on the zebra crossings ahead, as long as the camera car is not upon them."""
-        things = []
+        everybody = []
         spacing = 3 * BLOCK
         for index in (np.floor(here / spacing), np.floor(here / spacing) + 1):
             x = index * spacing + SIDE_ROAD + 2.6
             if x - here < 9.0:
                 continue
+            things = []
             rng = np.random.default_rng([self.seed, 4, int(index) + 1_000_000])
             for _ in range(int(rng.integers(1, 4))):
                 walker = self._draw_walker(rng)
@@ -124,7 +128,8 @@ class StreetWorld:
                 z = KERB if abs(y) > self.plan.half_road else 0.0
                 offset = float(rng.uniform(-1.2, 1.2))
                 things.append(_person_thing(walker, x + offset, y, z, heading, speed * time + walker.start, x - here))
-        return things
+            everybody += numbered(things, _CROSSING + 4 * (int(index) % 200))
+        return everybody
 
     def _standing(self, here: float) -> Geometry:
         block = int(np.floor(here / BLOCK))

@@ -64,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
         choices=["point_cloud2", "event_packet"],
         help="default: event_camera_msgs/EventPacket where that is installed, else sensor_msgs/PointCloud2",
     )
+    options.add_argument(
+        "--instances", action="store_true", help="also /street/instances: numbers of vehicles and people (mono16)"
+    )
     target = options.add_mutually_exclusive_group()
     target.add_argument("--write-bag", metavar="DIR", help="write an mcap bag instead of publishing (needs --duration)")
     target.add_argument("--write-folder", metavar="DIR", help="write PNGs instead of publishing (needs --duration)")
@@ -102,7 +105,7 @@ def _run(chosen: argparse.Namespace, words: list[str]) -> int:
     has_packets = bool(writing) or importlib.util.find_spec("event_camera_msgs") is not None
     events_as: EventsAs = chosen.events_as or ("event_packet" if has_packets else "point_cloud2")
     start_ns = _BAG_START_NS if writing else time.time_ns()
-    messages = StreetMessages(camera, start_ns, events_as)
+    messages = StreetMessages(camera, start_ns, events_as, instances=chosen.instances)
     if chosen.write_bag:
         return _write_bag(chosen.write_bag, instants, messages, sensors)
     if chosen.write_folder:

@@ -54,8 +54,13 @@ def test_folder_holds_pictures_named_by_their_stamp_and_says_that_it_is_syntheti
     assert street_world.main(arguments) == 0
     card = json.loads((folder / "streetworld.json").read_text())
     assert card["synthetic"] is True and card["label_set"]["name"] == "madm11"
-    names = [sorted(path.name for path in (folder / kind).iterdir()) for kind in ("depth", "thermal", "labels")]
-    assert names[0] == names[1] == names[2] and len(names[0]) == 2
+    kinds = ("depth", "thermal", "labels", "instances")
+    names = [sorted(path.name for path in (folder / kind).iterdir()) for kind in kinds]
+    assert names[0] == names[1] == names[2] == names[3] and len(names[0]) == 2
+    instances, labels = (cv2.imread(str(folder / kind / names[0][0]), cv2.IMREAD_UNCHANGED) for kind in kinds[:1:-1])
+    assert instances.dtype == np.uint16
+    countable = [label_id for label_id, name in enumerate(card["label_set"]["names"]) if name in ("car", "person")]
+    np.testing.assert_array_equal(instances > 0, np.isin(labels, countable))
     assert not (folder / "rgb").exists()
     depth = cv2.imread(str(folder / "depth" / names[0][0]), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16 and 500 < np.median(depth[depth > 0]) < 60_000

@@ -72,3 +72,12 @@ def test_pictures_come_at_their_rate_and_labels_with_every_instant(instants):
     assert [instant.rgb is not None for instant in instants] == [True, False, True, False, True]
     assert [instant.time_ns for instant in instants] == [0, 50_000_000, 100_000_000, 150_000_000, 200_000_000]
     assert all(instant.labels is not None for instant in instants)
+
+
+def test_instances_come_beside_the_labels_when_asked_for(instants):
+    messages = StreetMessages(CAMERA, START, instances=True)
+    assert messages.topics(("rgb",))["instances"] == "sensor_msgs/msg/Image"
+    sent = {message.topic: message for message in messages.of(instants[0])}
+    decoded = standard_types().decode(sent["instances"].data, sent["instances"].type)
+    np.testing.assert_array_equal(image_to_array(decoded), instants[0].instances)
+    assert sent["instances"].stamp_ns == sent["labels"].stamp_ns

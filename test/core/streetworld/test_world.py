@@ -17,7 +17,7 @@ ROAD, SIDEWALK, SKY = (MADM11.names.index(name) for name in ("road", "sidewalk",
 
 
 def same(one, other) -> bool:
-    fields = ("radiance", "labels", "depth", "material", "sun", "facing", "warmth")
+    fields = ("radiance", "labels", "instances", "depth", "material", "sun", "facing", "warmth")
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in fields)
 
 
@@ -117,3 +117,33 @@ def test_unusable_cameras_and_conditions_are_explained():
         Camera(4, 100)
     with pytest.raises(ConfigError, match="day, dusk, night, fog, wet"):
         StreetWorld(0, Camera(16, 16), "snow")
+
+
+def test_every_vehicle_and_person_has_a_number_and_nothing_else_has():
+    view = StreetWorld(3, Camera(96, 192), "day").render(4.0)
+    countable = np.isin(view.labels, [MADM11.names.index(name) for name in ("car", "person")])
+    np.testing.assert_array_equal(view.instances > 0, countable)
+    numbers = np.unique(view.instances[countable])
+    assert len(numbers) > 3
+    for number in numbers:
+        assert len(np.unique(view.labels[view.instances == number])) == 1
+
+
+def test_a_thing_keeps_its_number_as_the_camera_drives_on():
+    """Followed by what it looks like at both times: a parked car stands still in the world."""
+    camera = Camera(96, 192)
+    world = StreetWorld(4, camera, "day")
+    matrix = camera.matrix
+    u = np.arange(camera.width)
+    places = []
+    for time in (4.0, 4.6):
+        view, pose = world.render(time), world.pose(time)
+        right = (u - matrix[0, 2]) / matrix[0, 0] * view.depth
+        parked = view.instances >= 1024
+        points = np.stack([view.depth, -right], axis=-1)[parked] @ pose.rotation[:2, :2].T + pose.position[:2]
+        numbers = view.instances[parked]
+        places.append({n: points[numbers == n].mean(0) for n in np.unique(numbers) if (numbers == n).sum() > 20})
+    both = set(places[0]) & set(places[1])
+    assert both
+    for number in both:
+        assert np.linalg.norm(places[0][number] - places[1][number]) < 2.5
