@@ -21,6 +21,7 @@ from madm_core.errors import BaseModelError, CheckpointError, ConfigError, MadmE
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
 from madm_core.model.assembly import assemble_network, stored_state
+from madm_core.model.autoencoder_options import AutoencoderOptions
 from madm_core.model.directory_format import (
     ModelHeader,
     check_classes,
@@ -180,6 +181,22 @@ def find_model_directory(path_or_hub_id: str | Path) -> Path:
         return download(str(path_or_hub_id), ["madm.json", "model.*", "base/**"])
     except BaseModelError as error:
         raise ModelDirectoryError(f"there is no model at {path_or_hub_id}", got=error, do="check the path") from error
+
+
+def change_autoencoder(model: LoadedModel, options: AutoencoderOptions) -> None:
+    """Have a model run with another autoencoder.
+
+    Raises:
+        ConfigError: It is a change, and the model's network has no autoencoder of its own.
+    """
+    if isinstance(model.network, MadmNetwork):
+        model.network.autoencoder_options = options
+    elif options.describe():
+        raise ConfigError(
+            "only the full network has an autoencoder that can be changed",
+            got=f"a network of kind {model.kind!r} and {options.describe()}",
+            do="give these options to export_model, or leave them out",
+        )
 
 
 def holds_program(path_or_hub_id: str | Path) -> bool:

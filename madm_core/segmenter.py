@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 from madm_core.errors import ConfigError, InvalidInputError
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import EncodedImage, Modality
+from madm_core.model.autoencoder_options import AutoencoderOptions
 from madm_core.model.compilation import CompiledNetwork, CompileMode
 from madm_core.model.device_errors import DeviceAdvice
 from madm_core.model.directory_format import check_classes
@@ -27,7 +28,12 @@ from madm_core.model.network import SegmentationNetwork
 from madm_core.model.precision import Precision, choose_device, choose_precision, device_name
 from madm_core.model.resize_modes import RESIZE_MODES, ResizeMode, resize_image
 from madm_core.model.stable_diffusion import StableDiffusionBase
-from madm_core.model_directory import find_model_directory, holds_program, load_model_directory
+from madm_core.model_directory import (
+    change_autoencoder,
+    find_model_directory,
+    holds_program,
+    load_model_directory,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +133,7 @@ class Segmenter:
         resize: str = "reference",
         allow_eager_fallback: bool = False,
         base: str | Path | StableDiffusionBase | None = None,
+        autoencoder: AutoencoderOptions | None = None,
     ) -> Segmenter:
         """Load a model directory.
 
@@ -139,6 +146,7 @@ class Segmenter:
             allow_eager_fallback: Run uncompiled when the compiler fails.
             base: Where the model's base is, if it is not where the directory says; or a loaded base, which several
                 segmenters of LoRA models on the same device and in the same precision can share.
+            autoencoder: A decoder in another precision, or a tiny autoencoder; None runs the model's own as it is.
 
         Raises:
             ModelDirectoryError: The directory is missing, damaged or of a newer format.
@@ -153,6 +161,8 @@ class Segmenter:
             choose_precision(precision, choose_device(device))
         directory = find_model_directory(path_or_hub_id)
         model = load_model_directory(directory, base=base)
+        if autoencoder is not None:
+            change_autoencoder(model, autoencoder)
         if isinstance(model.network, MadmNetwork) and not isinstance(base, StableDiffusionBase):
             model.network.merge_adapter()  # nobody shares the U-Net, and merged it is faster
         segmenter = cls(

@@ -21,6 +21,7 @@ _OTHER_NAMES = {"infrared": "thermal"}
 def load_segmenter(parameters: NodeParameters) -> Any:
     """The ``Segmenter`` that the parameters describe; see ``Segmenter.from_pretrained`` for the errors."""
     # torch takes seconds to import: not before a model is wanted.
+    from madm_core.model.autoencoder_options import AutoencoderOptions
     from madm_core.segmenter import Segmenter
 
     return Segmenter.from_pretrained(
@@ -31,6 +32,9 @@ def load_segmenter(parameters: NodeParameters) -> Any:
         resize=parameters.resize,
         allow_eager_fallback=parameters.allow_eager_fallback,
         base=parameters.base or None,
+        autoencoder=AutoencoderOptions(
+            parameters.decoder_precision, parameters.tiny_autoencoder, parameters.tiny_autoencoder_parts
+        ),
     )
 
 

@@ -85,6 +85,20 @@ class NodeParameters:
     allow_eager_fallback: bool = _parameter(
         False, "Run uncompiled, with a warning in log and diagnostics, when torch.compile fails.", AT_RELOAD
     )
+    decoder_precision: str = _parameter(
+        "same",
+        "Arithmetic of the autoencoder's decoder alone, the largest part of the network.",
+        AT_RELOAD,
+        choices=("same", "fp32", "bf16", "fp16"),
+    )
+    tiny_autoencoder: str = _parameter(
+        "",
+        "Hub id or directory of an AutoencoderTiny that replaces the model's autoencoder; empty for none.",
+        AT_RELOAD,
+    )
+    tiny_autoencoder_parts: str = _parameter(
+        "both", "What the tiny autoencoder replaces.", AT_RELOAD, choices=("both", "encoder", "decoder")
+    )
     resize: str = _parameter(
         "reference",
         "How frames reach the network's size: stretched as in the paper, padded, or in overlapping tiles.",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from madm_core.errors import ConfigError
+from madm_core.model.autoencoder_options import AutoencoderOptions
 from madm_core.model.condition import PromptCondition
 from madm_core.model.deployment import deployed_form
 from madm_core.model.diffusion_backbone import LATENT_STRIDE, DiffusionBackbone
@@ -127,6 +128,8 @@ class MadmNetwork(nn.Module):
         self.head: nn.Module = head
         self.architecture = architecture
         self.adapter = adapter
+        self.autoencoder_options = AutoencoderOptions()
+        """How :meth:`deploy` changes the autoencoder; not stored with the network."""
 
     @classmethod
     def from_base(
@@ -197,7 +200,9 @@ class MadmNetwork(nn.Module):
         place = choose_device(device)
         chosen = choose_precision(precision, place)
         self.eval().requires_grad_(False)
-        return Deployment(deployed_form(self, place, chosen), place, chosen)
+        changes = self.autoencoder_options.describe()
+        runtime = f"PyTorch, {changes}" if changes else "PyTorch"
+        return Deployment(deployed_form(self, place, chosen), place, chosen, runtime)
 
     def cast(self, dtype: torch.dtype) -> MadmNetwork:
         """Convert the weights to ``dtype``, in place, but keep noise, schedule and condition in float32.

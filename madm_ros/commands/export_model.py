@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--base", help="where the model's base is, if it is not where the model says")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     options.add_argument("--precision", default="fp32", help="fp32, bf16 or fp16 (default fp32)")
+    options.add_argument(
+        "--decoder-precision", default="same", help="of the autoencoder's decoder alone: same, fp32, bf16 or fp16"
+    )
+    options.add_argument(
+        "--tiny-autoencoder",
+        default="",
+        metavar="NAME",
+        help="hub id or directory of an AutoencoderTiny to use instead",
+    )
+    options.add_argument("--tiny-parts", default="both", help="what it replaces: both, encoder or decoder")
     options.add_argument("--opset", type=int, default=18, help="ONNX operator set, 17 to 20 (default 18)")
     options.add_argument(
         "--check-device", metavar="DEVICE", help="where to check the program, e.g. openvino:CPU (default: --device)"
@@ -56,15 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from madm_core.export.exporting import ExportOptions, export_model
+    from madm_core.model.autoencoder_options import AutoencoderOptions
     from madm_core.model.madm import MadmNetwork
-    from madm_core.model_directory import find_model_directory, load_model_directory
+    from madm_core.model_directory import change_autoencoder, find_model_directory, load_model_directory
 
     if options.precision == "reference_amp":
         raise ConfigError("precision reference_amp cannot be exported", expected="fp32, bf16 or fp16")
     directory = find_model_directory(options.model)
     if options.output.resolve() == directory.resolve():
         raise ConfigError("the output is the model itself", got=options.output, do="give another directory")
+    autoencoder = AutoencoderOptions(options.decoder_precision, options.tiny_autoencoder, options.tiny_parts)
     model = load_model_directory(directory, base=options.base)
+    change_autoencoder(model, autoencoder)
     if isinstance(model.network, MadmNetwork):
         model.network.merge_adapter()
     logger.info("exporting %s as %s", options.model, options.format)
@@ -73,6 +87,7 @@ def _export(options: argparse.Namespace) -> int:
         options.output,
         ExportOptions(options.format, options.device, options.precision, options.opset, options.check_device),
         frames=_frames(options.frames, model.label_set, model.modality),
+        origin={"autoencoder": asdict(autoencoder)} if autoencoder.describe() else None,
     )
     program, check = result["program"], result["check"]
     print(
