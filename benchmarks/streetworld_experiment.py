@@ -10,12 +10,14 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.streetworld_scoring import MODALITIES, ScoredRunner, true_labels
+from madm_core.adaptation.method import Method, method_of
 from madm_core.adaptation.run_directory import RunDirectory
 from madm_core.adaptation.trainer import Trainer
 from madm_core.adaptation.training_config import TrainingConfig
@@ -105,6 +107,7 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
     target = {**frames, "root": str(work / "data" / "target"), "sensor": sensor}
     source = {**frames, "root": str(work / "data" / "source"), "sensor": "rgb"}
     steps = round(run.steps * variant.steps)
+    method = {**SMALL_SCALE, **variant.method, **variant.of_modality.get(run.modality, {})}
     return from_mapping(
         TrainingConfig,
         {
@@ -121,18 +124,24 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
             "source": target if variant.source == "target" else source,
             "target": {**target, "use_labels": False},
             "recipe": variant.recipe,
-            "method": {**SMALL_SCALE, **variant.method, **variant.of_modality.get(run.modality, {})},
+            "method": method,
             "max_steps": steps,
             "batch_size": 1,
             "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False, "channels_last": True},
             "log_every": 10,
             "preview_every": 0,
             "validate_every": 0,
-            "checkpoint_every": max(1, steps // 2),
+            "checkpoint_every": shared_steps(method_of(variant.recipe, method), steps) or max(1, steps // 2),
             "cache": str(work / "cache"),
             "seed": run.seed,
         },
     )
+
+
+def shared_steps(method: Method, steps: int) -> int:
+    """After how many steps a run leaves a checkpoint for others: where pseudo-labels begin. Runs without them leave it
+    half-way, where the self-training of the table begins."""
+    return steps // 2 if method.source_only_fraction == 1 else math.ceil(method.source_only_fraction * steps)
 
 
 def train(run: Run, work: Path, bases: Mapping[str, Path]) -> tuple[Path, dict[str, Any]]:
@@ -149,9 +158,9 @@ def train(run: Run, work: Path, bases: Mapping[str, Path]) -> tuple[Path, dict[s
         return directory.model, json.loads(measured_file.read_text())
     seconds_file = config.output / "seconds.json"
     shared = work / "warm_ups" / warm_up_key(config)
-    half = config.max_steps // 2
-    if not directory.config_file.exists() and config.resolved_method.source_only_fraction >= 0.5 and shared.is_dir():
-        shutil.copytree(shared / "checkpoint", directory.checkpoints / f"step_{half:06d}")
+    common = shared_steps(config.resolved_method, config.max_steps)
+    if common and shared.is_dir() and not directory.config_file.exists():
+        shutil.copytree(shared / "checkpoint", directory.checkpoints / f"step_{common:06d}")
         shutil.copy(shared / "seconds.json", seconds_file)
         directory.write_config(config)
     trainer = Trainer(config, resume=directory.config_file.exists(), progress=False)
@@ -159,7 +168,7 @@ def train(run: Run, work: Path, bases: Mapping[str, Path]) -> tuple[Path, dict[s
     curve: list[dict[str, float]] = []
 
     def note(step: int, seconds: float) -> None:
-        if step == half:  # where the checkpoint is
+        if step == common:
             known[str(step)] = seconds
             seconds_file.write_text(json.dumps(known))
 
@@ -170,8 +179,8 @@ def train(run: Run, work: Path, bases: Mapping[str, Path]) -> tuple[Path, dict[s
     result = trainer.run()
     if not result.finished or result.model is None:
         raise KeyboardInterrupt
-    checkpoint = directory.checkpoints / f"step_{half:06d}"
-    if config.resolved_method.source_only_fraction >= 0.5 and checkpoint.is_dir() and not shared.exists():
+    checkpoint = directory.checkpoints / f"step_{common:06d}"
+    if common and checkpoint.is_dir() and not shared.exists():
         shutil.copytree(checkpoint, shared / "checkpoint")
         shutil.copy(seconds_file, shared / "seconds.json")
     shutil.rmtree(directory.checkpoints)
@@ -193,5 +202,6 @@ def warm_up_key(config: TrainingConfig) -> str:
         "mix_classes_from", "mix_ignored", "teacher_dropout", "teacher_batch_statistics",
     ):  # fmt: skip
         del method[name]
+    common = shared_steps(config.resolved_method, config.max_steps)
     same = (method, config.base, config.source, config.image_size, config.architecture, config.max_steps, config.seed)
-    return hashlib.sha256(json.dumps([*same, config.batch_size], default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([*same, config.batch_size, common], default=str).encode()).hexdigest()[:16]
