@@ -5,7 +5,6 @@ come back over DDS. Everything that is not that waiting is overhead: transport, 
 publishing, Python.
 
     python benchmarks/node_latency.py [--seconds 10] [--json FILE]
-    python benchmarks/node_latency.py --stages            # where the node's time goes, in its own processor time
 """
 
 from __future__ import annotations
@@ -36,16 +35,6 @@ ENCODINGS = {
     "mono16": ("thermal", np.uint16),
 }
 FIRST_WORD = re.compile(r"\w+")
-STAGES = {
-    "inputs.py:decode": "read the message",
-    "depth.py:encode": "encode the picture (depth)",
-    "thermal.py:encode": "encode the picture (thermal)",
-    "pipeline.py:input_values": "facts for diagnostics",
-    "publishers.py:to_uint8": "confidence to 8 bits",
-    "image_conversion.py:array_to_message": "make two messages",
-    "publisher.py:publish": "publish them",
-}
-"""Function of the node -> what it does."""
 OVERLOAD_INFERENCE_S = 0.1
 
 
@@ -165,67 +154,6 @@ def measure(encoding: str, size: tuple[int, int], rate_hz: float, delay_s: float
     return {"sent": number, "trips_ms": trips[int(rate_hz) :] or trips, "diagnostics": diagnostics}
 
 
-def stages(encoding: str, size: tuple[int, int], frames: int) -> dict[str, float]:
-    """Processor time of each step of a frame's way through the node, in milliseconds (mean; the worker's thread).
-
-    The node's own code runs under cProfile with the thread's clock, so other work on the machine does not count; the
-    images come at 30 Hz, as from a camera, and a subscriber in another context takes the results.
-    """
-    import cProfile
-    import pstats
-    import threading
-
-    import rclpy
-    from rclpy.serialization import serialize_message
-    from sensor_msgs.msg import Image
-    from std_msgs.msg import Header
-
-    from madm_core.labels import LabelSet
-    from madm_core.modalities import modality_named
-    from madm_ros.image_conversion import array_to_message
-    from madm_ros.inputs import Frame
-    from madm_ros.segmentation_node import SegmentationNode
-
-    name, dtype = ENCODINGS[encoding]
-    pixels = test_pixels(encoding, size)
-    raw = bytes(serialize_message(array_to_message(pixels.astype(dtype), FIRST_WORD.match(encoding)[0], Header())))
-    context, other = rclpy.Context(), rclpy.Context()
-    rclpy.init(context=context, args=["--ros-args", "-p", "model:=waiting"])
-    rclpy.init(context=other)
-    network = WaitingSegmenter(modality_named(name), LabelSet.named("madm11"), 0.0)
-    node = SegmentationNode(load=lambda parameters: network, context=context)
-    node.autostart()
-    reader = rclpy.create_node("reader", context=other)
-    for topic in ("segmentation/labels", "segmentation/confidence"):
-        reader.create_subscription(Image, topic, lambda message: None, 1)
-    assert node.stream is not None
-    handle = node.stream.pipeline.handle
-    profile = cProfile.Profile(time.thread_time)
-
-    def run() -> None:
-        for number in range(frames + 30):
-            time.sleep(1 / 30)
-            if number == 30:
-                profile.enable()
-            handle(Frame(raw, 1, time.perf_counter()))
-        profile.disable()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    node.destroy_node()
-    reader.destroy_node()
-    rclpy.shutdown(context=context)
-    rclpy.shutdown(context=other)
-    spent: dict[str, float] = {}
-    for (file, _, function), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
-        key = f"{Path(file).name}:{function}"
-        spent[key] = spent.get(key, 0.0) + cumulative / frames * 1e3
-    found = {label: spent.get(key, 0.0) for key, label in STAGES.items()}
-    whole = spent["pipeline.py:_segment"] - spent["node_latency.py:segment"]
-    return {**found, "the rest (bookkeeping)": whole - sum(found.values()), "all": whole}
-
-
 def overhead(seconds: float) -> list[dict[str, Any]]:
     """Round trips at 30 Hz with a network that takes no time."""
     rows = []
@@ -286,26 +214,11 @@ def print_tables(result: dict[str, Any]) -> None:
     print(f"{row['frames_received']} received = {ends}: {row['adds_up']}")
 
 
-def print_stages() -> None:
-    """A table of steps by size and encoding."""
-    from madm_ros.process_memory import keep_freed_memory, run_opencv_alone
-
-    keep_freed_memory()
-    run_opencv_alone()
-    columns = {f"{size} {encoding}": stages(encoding, SIZES[size], 90) for size in SIZES for encoding in ENCODINGS}
-    print("| processor time, ms | " + " | ".join(columns) + " |")
-    print("|---|" + "---:|" * len(columns))
-    labels = next(iter(columns.values()))
-    for label in labels:
-        print(f"| {label} | " + " | ".join(f"{column[label]:.2f}" for column in columns.values()) + " |")
-
-
 def main() -> int:
     """Measure, print, and write JSON if asked to."""
     parser = argparse.ArgumentParser(description="Overhead of the segmentation node without the network.")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement")
     parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--stages", action="store_true", help="only the processor time of each step in the node")
     parser.add_argument("--serve", choices=["depth", "thermal"], help=argparse.SUPPRESS)
     parser.add_argument("--delay", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -314,9 +227,6 @@ def main() -> int:
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
     if arguments.serve:
         serve(arguments.serve, arguments.delay)
-        return 0
-    if arguments.stages:
-        print_stages()
         return 0
     result = {
         "benchmark": "node_latency",
