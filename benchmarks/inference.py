@@ -1,12 +1,18 @@
-"""Cost of one image through the network: arithmetic by stage, and time and memory on this machine.
+"""Cost of one image through the network: arithmetic by stage, and time against the plain eager forward, in pairs.
 
-    python benchmarks/inference.py                                   # arithmetic at full size, times of a tiny network
-    python benchmarks/inference.py --size sd14 --device cuda --precisions reference_amp bf16 --images 50
-    python benchmarks/inference.py --model models/depth --device cuda
+    python benchmarks/inference.py                    # arithmetic at full size, times of the demo's model
+    python benchmarks/inference.py --model models/depth --variants plain folded onnxruntime openvino
+    python benchmarks/inference.py --size sd14 --device cuda --variants reference_amp bf16 bf16+reduce-overhead
 
-Weights are random unless ``--model`` is given; neither time nor arithmetic depends on them. ``reference_amp`` is the
-reference's way of running: float16 autocast, the plain head, eager. Times on a machine that does other things at the
-same time are noisy: compare the columns of one run with each other.
+Variants (the first one is what the others are compared with):
+
+    plain          the network as it is trained, eager, in float32: what the reference does
+    reference_amp  the same in float16 autocast, as the reference runs on CUDA
+    folded         what a Segmenter runs, in float32; fp32, bf16 and fp16 name the precision, +MODE compiles it
+    +decoder-bf16, +decoder-fp16   with the autoencoder's decoder in that precision
+    onnxruntime, openvino, tensorrt   the network exported to ONNX, on the CPU, OpenVINO's CPU, or TensorRT
+
+All variants run in turns, one image each, so that a busy machine slows all of them; ratios are medians over rounds.
 """
 
 from __future__ import annotations
@@ -22,23 +28,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from madm_core.labels import LabelSet
-from madm_core.modalities import modality_named
-from madm_core.model.folded_head import FoldedHead
-from madm_core.model.head import SegmentationHead
+from madm_core.export.exporting import synthetic_images
+from madm_core.export.onnx import write_onnx
+from madm_core.export.onnx_runtime import OnnxProgram
+from madm_core.export.program import ProgramFacts
+from madm_core.model.autoencoder_options import AutoencoderOptions
+from madm_core.model.compilation import CompiledNetwork
+from madm_core.model.deployment import DeployedMadm, PlainForm
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
+from madm_core.model.network import Deployment
 from madm_core.model.precision import choose_device, device_name
-from madm_core.model.stable_diffusion import StableDiffusionBase, load_base
-from madm_core.model.tiny_base import write_tiny_base
+from madm_core.model.stable_diffusion import StableDiffusionBase
 from madm_core.model_directory import load_model_directory
-from madm_core.segmenter import Segmenter
 
+DEMO_MODEL = Path(__file__).resolve().parents[1] / "demo" / "models" / "street-depth"
 SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 UNET = {
     "sample_size": 64,
@@ -56,26 +64,27 @@ VAE = {
     "scaling_factor": 0.18215,
 }
 """Stable Diffusion 1.4's sizes."""
+STAGES = {
+    "VAE encoder": "encoder",
+    "U-Net": "unet",
+    "VAE decoder": "decoder",
+    "projections": "projections",
+    "head": "head",
+}
 
 
 def full_size_network(image_size: tuple[int, int], device: torch.device) -> MadmNetwork:
     """A network of Stable Diffusion 1.4's size with random weights, made on its device."""
+    torch.manual_seed(0)
     with device:
         base = StableDiffusionBase("random", UNet2DConditionModel(**UNET), AutoencoderKL(**VAE), SCHEDULER)
-        architecture = MadmArchitecture(11)
     with torch.device("cpu"):
-        return MadmNetwork.from_base(base, architecture, image_size, unconditional=torch.randn(1, 77, 768)).eval()
+        made = MadmNetwork.from_base(base, MadmArchitecture(11), image_size, unconditional=torch.randn(1, 77, 768))
+        return made.eval().requires_grad_(False)
 
 
-def tiny_network(image_size: tuple[int, int]) -> MadmNetwork:
-    """A network of the tests' size."""
-    with tempfile.TemporaryDirectory() as directory:
-        base = load_base(write_tiny_base(directory))
-        return MadmNetwork.from_base(base, MadmArchitecture.tiny(11), image_size).eval()
-
-
-def stages(network: MadmNetwork, image: Tensor) -> dict[str, Callable[[], Any]]:
-    """The stages of one forward pass in order; each works on what the ones before it left."""
+def plain_stages(network: MadmNetwork, image: Tensor) -> dict[str, Callable[[], Any]]:
+    """The stages of the plain forward pass in order; each works on what the ones before it left."""
     backbone, seen = network.backbone, {}
     timesteps = torch.zeros(image.shape[0], dtype=torch.long, device=image.device)
 
@@ -95,147 +104,153 @@ def stages(network: MadmNetwork, image: Tensor) -> dict[str, Callable[[], Any]]:
     def head() -> None:
         network.head(seen["features"])
 
-    return {"VAE encoder": encode, "U-Net": denoise, "VAE decoder": decode, "projections": project, "head": head}
+    return dict(zip(STAGES, (encode, denoise, decode, project, head), strict=True))
 
 
-def count_flops(image_size: tuple[int, int]) -> dict[str, float]:
-    """Floating-point operations (two a multiplication with addition) of each stage at full size, in units of 1e9."""
-    flops: dict[str, float] = {}
+def count_flops(image_size: tuple[int, int]) -> dict[str, dict[str, float]]:
+    """Floating-point operations (two a multiplication with addition) by stage at full size, in units of 1e9."""
     network = full_size_network(image_size, torch.device("meta"))
-    assert isinstance(network.head, SegmentationHead)
-    plain, folded = network.head, FoldedHead(network.head.eval())
-    network.to("meta")
+    folded = DeployedMadm(network).placed(torch.device("meta"), torch.float32)
     image = torch.empty((1, 3, *image_size), device="meta")
-    for form, head in (("", plain), (", folded", folded.to("meta"))):
-        network.head = head.eval()
-        for name, run in stages(network, image).items():
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                run()
-            if not form or name == "head":
-                flops[name + form] = counter.get_total_flops() / 1e9
-    return flops
+    counted: dict[str, dict[str, float]] = {"as published": {}, "folded": {}}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        folded(image)
+    by_module = counter.get_flop_counts()
+    for stage, part in STAGES.items():
+        counted["folded"][stage] = sum(by_module[f"DeployedMadm.{part}"].values()) / 1e9
+    network = full_size_network(image_size, torch.device("meta")).to("meta")
+    for stage, run in plain_stages(network, image).items():
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            run()
+        counted["as published"][stage] = counter.get_total_flops() / 1e9
+    return counted
 
 
-def measure(segmenter: Segmenter, images: int) -> dict[str, Any]:
-    """Times of whole images and of stages, and peak memory, after two images to warm up."""
-    network, device = segmenter._network, segmenter.device
-    image = np.random.default_rng(0).random((*segmenter.image_size, 3), np.float32)
-    synchronize = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
-    first_s = segmenter.warm_up()
-    segmenter.segment(image)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    whole = [timed(lambda: segmenter.segment(image), synchronize) for _ in range(images)]
-    peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
-    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-    by_stage: dict[str, list[float]] = {}
-    mixed = torch.autocast(device.type, torch.float16, enabled=segmenter.precision == "reference_amp")
-    with torch.inference_mode(), mixed:
-        for _ in range(max(1, images // 2)):
-            for name, run in stages(network, tensor).items():
-                by_stage.setdefault(name, []).append(timed(run, synchronize))
-    return {
-        "precision": segmenter.precision,
-        "first_image_s": round(first_s, 3),
-        "median_ms": round(1e3 * statistics.median(whole), 2),
-        "slowest_ms": round(1e3 * max(whole), 2),
-        "images": images,
-        "peak_memory_gib": None if peak is None else round(peak, 2),
-        "stage_median_ms": {name: round(1e3 * statistics.median(times), 2) for name, times in by_stage.items()},
-        "labels": segmenter.segment(image).labels,
-    }
+def make_variant(name: str, options: argparse.Namespace, folder: Path) -> Deployment:
+    """One variant, ready to run; see the module's text for the names."""
+    base, *changes = name.split("+")
+    network, size = load_network(options)
+    for change in [change for change in changes if change.startswith("decoder-")]:
+        network.autoencoder_options = AutoencoderOptions(decoder_precision=change.removeprefix("decoder-"))
+        changes.remove(change)
+    if base in ("onnxruntime", "openvino", "tensorrt"):
+        file = folder / "model.onnx"
+        made_of, classes, parameters = network.deploy("cpu", "fp32"), network.classes, network.parameter_count
+        if not file.exists():
+            assert isinstance(made_of.run, nn.Module)
+            write_onnx(made_of.run, size, made_of.device, file)
+        facts = ProgramFacts(file.name, classes, parameters, "fp32", "this benchmark")
+        place = {"onnxruntime": "cpu", "openvino": "openvino:CPU", "tensorrt": "tensorrt"}[base]
+        return OnnxProgram(file, facts, size).deploy(place, "auto")
+    if base == "plain":
+        device = choose_device(options.device)
+        return Deployment(PlainForm(network.to(device)), device, "fp32")
+    deployment = network.deploy(options.device, "fp32" if base == "folded" else base)
+    if changes:
+        assert isinstance(deployment.run, nn.Module)
+        compiled = CompiledNetwork(deployment.run, changes[0])  # type: ignore[arg-type]
+        return Deployment(compiled, deployment.device, deployment.precision, deployment.runtime)
+    return deployment
 
 
-def timed(run: Callable[[], Any], synchronize: Callable[[], None]) -> float:
-    """Seconds that a call takes until the device has finished."""
-    synchronize()
+def load_network(options: argparse.Namespace) -> tuple[MadmNetwork, tuple[int, int]]:
+    """The network asked for, always with the same weights, and its image size."""
+    if options.size == "sd14":
+        size = (options.pixels, options.pixels)
+        return full_size_network(size, choose_device(options.device)), size
+    model = load_model_directory(options.model)
+    assert isinstance(model.network, MadmNetwork), "this benchmark takes full models"
+    return model.network.merge_adapter(), model.image_size
+
+
+def measure(variants: dict[str, Deployment], image: Tensor, rounds: int) -> dict[str, dict[str, Any]]:
+    """Times of all variants in turns, after two images each to warm up, and how many labels agree with the first's."""
+    first = next(iter(variants))
+    results: dict[str, dict[str, Any]] = {}
+    labels: dict[str, Tensor] = {}
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    with torch.inference_mode():
+        for name, deployment in variants.items():
+            cuda = deployment.device.type == "cuda"
+            seconds = timed(deployment, image)
+            if cuda:
+                torch.cuda.reset_peak_memory_stats(deployment.device)
+            labels[name] = deployment.run(image.to(deployment.device)).argmax(dim=1).cpu()
+            peak = torch.cuda.max_memory_allocated(deployment.device) / 2**30 if cuda else None
+            results[name] = {"first_image_s": round(seconds, 2), "peak_memory_gib": peak, "runtime": deployment.runtime}
+        for _ in range(rounds):
+            for name, deployment in variants.items():
+                times[name].append(timed(deployment, image))
+    for name, own in times.items():
+        ratios = [one / other for one, other in zip(times[first], own, strict=True)]
+        quartiles = statistics.quantiles(own, n=4)
+        results[name] |= {
+            "median_ms": round(1e3 * statistics.median(own), 2),
+            "quartiles_ms": [round(1e3 * quartiles[0], 2), round(1e3 * quartiles[2], 2)],
+            "fastest_ms": round(1e3 * min(own), 2),
+            "times_faster": round(statistics.median(ratios), 2),
+            "same_labels": round(float((labels[name] == labels[first]).float().mean()), 5),
+        }
+    return results
+
+
+def timed(deployment: Deployment, image: Tensor) -> float:
+    """Seconds from an image in the machine's memory to its labels there."""
     start = time.perf_counter()
-    run()
-    synchronize()
+    deployment.run(image.to(deployment.device)).argmax(dim=1).to(torch.uint8).cpu()
     return time.perf_counter() - start
 
 
-def make_segmenter(options: argparse.Namespace, precision: str) -> Segmenter:
-    """A segmenter of the model asked for, always with the same weights."""
-    if options.model:
-        model = load_model_directory(options.model)
-        network, modality, label_set, size = model.network, model.modality, model.label_set, model.image_size
-    else:
-        torch.manual_seed(0)
-        size = (options.pixels, options.pixels)
-        device = choose_device(options.device)
-        network = full_size_network(size, device) if options.size == "sd14" else tiny_network(size)
-        modality, label_set = modality_named("depth"), LabelSet.named("madm11")
-    return Segmenter(
-        network,
-        modality,
-        label_set,
-        size,
-        device=options.device,
-        precision=precision,
-        compile_mode=options.compile_mode,
-        name=str(options.model or f"random weights, {options.size}"),
-    )
-
-
-def print_flops(flops: dict[str, float]) -> None:
+def print_flops(counted: dict[str, dict[str, float]]) -> None:
     """The table of docs/model.md."""
-    total = sum(flops[name] for name in flops if name != "head, folded")
-    after = total - flops["head"] + flops["head, folded"]
-    print("| stage | GFLOP |\n|---|---:|")
-    for name, value in flops.items():
-        print(f"| {name} | {value:,.1f} |")
-    print(f"| whole network, plain head | {total:,.1f} |\n| whole network, folded head | {after:,.1f} |")
+    before, after = counted["as published"], counted["folded"]
+    print("| stage, one image | GFLOP, as published | GFLOP, folded |\n|---|---:|---:|")
+    for stage in STAGES:
+        print(f"| {stage} | {before[stage]:,.1f} | {after[stage]:,.1f} |")
+    print(f"| **whole network** | {sum(before.values()):,.1f} | {sum(after.values()):,.1f} |")
 
 
-def print_times(results: Sequence[dict[str, Any]]) -> None:
-    """One column a precision."""
-    print("| | " + " | ".join(result["precision"] for result in results) + " |")
-    print("|---" + "|---:" * len(results) + "|")
-    for key, label in (
-        ("median_ms", "one image, median ms"),
-        ("slowest_ms", "slowest ms"),
-        ("first_image_s", "first image, s"),
-        ("peak_memory_gib", "peak memory, GiB"),
-        ("same_labels", "same labels as the first column"),
-    ):
-        print(f"| {label} | " + " | ".join(str(result[key]) for result in results) + " |")
-    for name in results[0]["stage_median_ms"]:
-        print(f"| {name}, ms | " + " | ".join(str(result["stage_median_ms"][name]) for result in results) + " |")
+def print_times(results: dict[str, dict[str, Any]]) -> None:
+    """One row a variant."""
+    print("| variant | median ms | quartiles ms | fastest ms | times faster | same labels | peak GiB |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, result in results.items():
+        low, high = result["quartiles_ms"]
+        peak = "" if result["peak_memory_gib"] is None else f"{result['peak_memory_gib']:.2f}"
+        print(
+            f"| {name} | {result['median_ms']} | {low} to {high} | {result['fastest_ms']} | {result['times_faster']} "
+            f"| {100 * result['same_labels']:.2f} % | {peak} |"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", choices=("tiny", "sd14"), default="tiny", help="network with random weights")
-    parser.add_argument("--model", type=Path, help="a model directory instead")
-    parser.add_argument("--pixels", type=int, default=512, help="height and width of the images (default 512)")
+    parser.add_argument("--size", choices=("model", "sd14"), default="model", help="sd14: full size, random weights")
+    parser.add_argument(
+        "--model", type=Path, default=DEMO_MODEL, help="model directory (default: the demo's for depth)"
+    )
+    parser.add_argument("--pixels", type=int, default=512, help="image side at full size (default 512)")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precisions", nargs="+", default=["auto"], help="auto fp32 bf16 fp16 reference_amp")
-    parser.add_argument("--compile-mode", default="none")
-    parser.add_argument("--images", type=int, default=10, help="images to time")
+    parser.add_argument("--variants", nargs="+", default=["plain", "folded", "onnxruntime"])
+    parser.add_argument("--images", type=int, default=20, help="images a variant (default 20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     options = parser.parse_args(arguments)
-    flops = count_flops((options.pixels, options.pixels))
-    print(f"Arithmetic of a network of Stable Diffusion 1.4's size, one image of {options.pixels}x{options.pixels}:")
-    print_flops(flops)
-    results: list[dict[str, Any]] = []
-    labels: list[Any] = []
-    for precision in options.precisions:
-        segmenter = make_segmenter(options, precision)
-        print(f"\n{segmenter.description}", flush=True)
-        result = measure(segmenter, options.images)
-        labels.append(result.pop("labels"))
-        result["same_labels"] = round(float((labels[0] == labels[-1]).mean()), 4)
-        results.append(result)
-        device = segmenter.device
-        del segmenter
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+    counted = count_flops((options.pixels, options.pixels))
+    print(f"Arithmetic of a network of Stable Diffusion 1.4's size, one image of {options.pixels}x{options.pixels}:\n")
+    print_flops(counted)
+    with tempfile.TemporaryDirectory() as folder:
+        variants = {name: make_variant(name, options, Path(folder)) for name in options.variants}
+        size = load_network(options)[1] if options.size == "model" else (options.pixels, options.pixels)
+        results = measure(variants, synthetic_images(size)[0], options.images)
+    what = options.model if options.size == "model" else "random weights at Stable Diffusion 1.4's size"
+    device = choose_device(options.device)
+    print(f"\n{what}, {size[1]}x{size[0]} pixels, {options.images} rounds, {device_name(device)}:\n")
     print_times(results)
     if options.json:
         machine = {"device": device_name(device), "torch": torch.__version__, "python": platform.python_version()}
-        options.json.write_text(json.dumps({"machine": machine, "gflop": flops, "runs": results}, indent=2) + "\n")
+        report = {"machine": machine, "model": str(what), "gflop": counted, "variants": results}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 
