@@ -19,54 +19,11 @@ import time
 from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 
-import numpy as np
 import torch
-import yaml
-from PIL import Image
 from safetensors.torch import load_file
 
 from madm_core.adaptation.checkpoint import list_checkpoints
-from madm_core.model.tiny_base import write_tiny_base
-
-
-def make_data(folder: Path, steps: int) -> Path:
-    """Writes base, pictures and a configuration; its path."""
-    write_tiny_base(folder / "base", unet_channels=(8, 8, 16, 16))
-    rng = np.random.default_rng(0)
-    for name in ("images", "labels", "target"):
-        (folder / name).mkdir()
-    for index in range(6):
-        labels = np.kron(rng.integers(0, 11, (4, 4)), np.ones((16, 16))).astype(np.uint8)
-        noise = rng.integers(0, 60, (64, 64, 3), np.uint8)
-        Image.fromarray(noise + (labels * 15)[:, :, None]).save(folder / f"images/{index}.png")
-        Image.fromarray(labels).save(folder / f"labels/{index}.png")
-        Image.fromarray(noise[:, :, 0] + labels * 15).save(folder / f"target/{index}.png")
-    config = {
-        "base": str(folder / "base"),
-        "output": str(folder / "run"),
-        "modality": {"name": "thermal"},
-        "image_size": [64, 64],
-        "architecture": {
-            "projection_channels": [32, 32, 32, 32],
-            "projection_bottleneck": 32,
-            "embedding_channels": 8,
-            "head_channels": 8,
-        },
-        "source": {"kind": "folder", "images": str(folder / "images"), "labels": str(folder / "labels")},
-        "target": {"kind": "folder", "images": str(folder / "target")},
-        "method": {"rare_class_min_pixels": 10, "rare_class_min_crop_pixels": 5},
-        "max_steps": steps,
-        "engine": {"device": "cpu", "workers": 0},
-        "preview_every": 0,
-        "validate_every": 0,
-        "log_every": 1,
-        "checkpoint_every": 2,
-        "embed_base": True,
-        "cache": str(folder / "cache"),
-    }
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+from madm_core.adaptation.tiny_run import write_tiny_run
 
 
 def _train(words: list[str], log: Path) -> None:
@@ -116,7 +73,7 @@ def main() -> None:
     kills = runs = before_first = while_saving = after_last = different = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        config, log = make_data(folder, arguments.steps), folder / "log.txt"
+        config, log = write_tiny_run(folder, max_steps=arguments.steps), folder / "log.txt"
         finish(train(config, log), log)
         again = time.monotonic()
         finish(train(config, log, f"output={folder / 'timed'}"), log)

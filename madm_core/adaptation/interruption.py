@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the step, save, leave."""
+"""SIGTERM and Ctrl-C: finish the step, save, leave; while nothing has been learnt yet, leave at once."""
 
 from __future__ import annotations
 
@@ -42,6 +42,25 @@ class Interruption:
         # refuses ("reentrant call") to start another on the same stream.
         message = f"\n{signal.Signals(number).name}: finishing this step, then saving (Ctrl-C again: stop at once)\n"
         os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, message.encode())
+
+
+class StopRequested(KeyboardInterrupt):
+    """SIGTERM or Ctrl-C came while there was nothing to finish."""
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Inside, SIGTERM and Ctrl-C raise :class:`StopRequested`, so that whatever is half written is cleared away."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StopRequested
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -7,8 +7,12 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from madm_core.command_line import command_parser, run_command
+
+if TYPE_CHECKING:
+    from madm_core.adaptation.trainer import Trainer
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +38,25 @@ def parser() -> argparse.ArgumentParser:
 
 def train_adapt(arguments: argparse.Namespace) -> int:
     """Runs the command; see :func:`parser`."""
-    # Imported here: --help must not wait for torch and diffusers.
+    # Imported here and in _load: --help must not wait for torch and diffusers.
+    from madm_core.adaptation.interruption import StopRequested, leaving_at_once
+
+    try:
+        with leaving_at_once():
+            trainer = _load(arguments)
+    except StopRequested:
+        print("stopped before the first step; nothing to save", file=sys.stderr)
+        return 0
+    if trainer is None:
+        return 0
+    result = trainer.run()
+    if result.finished:
+        print(f"model: {result.model}")
+    return 0
+
+
+def _load(arguments: argparse.Namespace) -> Trainer | None:
+    """Everything up to the first step; None with ``--plan-only``."""
     from madm_core.adaptation.memory_planner import plan_memory
     from madm_core.adaptation.trainer import Trainer
     from madm_core.adaptation.training_config import TrainingConfig
@@ -44,17 +66,13 @@ def train_adapt(arguments: argparse.Namespace) -> int:
     logging.getLogger("madm_core").setLevel(logging.INFO)
     print(plan_memory(config).describe(), flush=True)
     if arguments.plan_only:
-        return 0
-    trainer = Trainer(
+        return None
+    return Trainer(
         config,
         resume=arguments.resume,
         allow_config_change=arguments.allow_config_change,
         progress=sys.stderr.isatty(),
     )
-    result = trainer.run()
-    if result.finished:
-        print(f"model: {result.model}")
-    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from madm_core.adaptation.checkpoint import list_checkpoints
+from madm_core.adaptation.tiny_run import TINY_ARCHITECTURE, write_smallest_base
 from madm_core.data.bag_writer import BagWriter
 from madm_core.messages.image_arrays import array_to_image_fields
-from madm_core.model.tiny_base import write_tiny_base
 from madm_core.segmenter import Segmenter
 from madm_ros.image_conversion import message_to_array
 
@@ -55,7 +55,7 @@ def write_bag(path: Path, pictures: list[tuple[str, np.ndarray]]) -> None:
 @pytest.fixture(scope="module")
 def config_file(shared_data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("camvid_to_roadscene")
-    write_tiny_base(folder / "base", unet_channels=(8, 8, 16, 16), vae_channels=(4, 4, 8, 8), text_width=8)
+    write_smallest_base(folder / "base")
     mapping = dict(enumerate(CAMVID)) | {11: "ignore"}
     (folder / "mapping.yaml").write_text(yaml.safe_dump(mapping))
     frames = sorted((shared_data / "roadscene/infrared").glob("*.jpg"))
@@ -67,12 +67,7 @@ def config_file(shared_data, tmp_path_factory) -> Path:
         "base": str(folder / "base"),
         "modality": {"name": "thermal"},
         "image_size": [64, 64],
-        "architecture": {
-            "projection_channels": [32, 32, 32, 32],
-            "projection_bottleneck": 32,
-            "embedding_channels": 8,
-            "head_channels": 8,
-        },
+        "architecture": TINY_ARCHITECTURE,
         "source": {
             "kind": "folder",
             "images": str(camvid / "images"),

@@ -8,51 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
 from safetensors.torch import load_file
 
-from madm_core.model.tiny_base import write_tiny_base
+from madm_core.adaptation.tiny_run import write_tiny_run
 
 
 @pytest.fixture
 def config_file(tmp_path) -> Path:
-    write_tiny_base(tmp_path / "base", unet_channels=(8, 8, 16, 16), vae_channels=(4, 4, 8, 8), text_width=8)
-    rng = np.random.default_rng(0)
-    for name in ("images", "labels"):
-        (tmp_path / name).mkdir()
-    for index in range(4):
-        labels = np.kron(rng.integers(0, 11, (4, 4)), np.ones((16, 16))).astype(np.uint8)
-        Image.fromarray(labels * 20).save(tmp_path / f"images/{index}.png")
-        Image.fromarray(labels).save(tmp_path / f"labels/{index}.png")
-    config = {
-        "output": str(tmp_path / "run"),
-        "base": str(tmp_path / "base"),
-        "modality": {"name": "thermal"},
-        "image_size": [64, 64],
-        "architecture": {
-            "projection_channels": [32, 32, 32, 32],
-            "projection_bottleneck": 32,
-            "embedding_channels": 8,
-            "head_channels": 8,
-        },
-        "source": {"kind": "folder", "images": str(tmp_path / "images"), "labels": str(tmp_path / "labels")},
-        "target": {"kind": "folder", "images": str(tmp_path / "images")},
-        # The reference's teacher uses the batch's statistics, so no process depends on another's running statistics.
-        "recipe": "reference",
-        "method": {"rare_class_sampling": False, "learning_rate": 1e-4, "new_layer_learning_rate": 1e-4},
-        "max_steps": 2,
-        "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False},
-        "log_every": 1,
-        "preview_every": 0,
-        "embed_base": True,
-        "cache": str(tmp_path / "cache"),
-    }
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    # The reference's teacher uses the batch's statistics, so no process depends on another's running statistics.
+    method = {"rare_class_sampling": False, "learning_rate": 1e-4, "new_layer_learning_rate": 1e-4}
+    return write_tiny_run(tmp_path, recipe="reference", method=method, max_steps=2, batch_size=1)
 
 
 def train(launcher: list[str], config: Path, *words: str) -> None:

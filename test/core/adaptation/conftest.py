@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from PIL import Image
 
 from madm_core.adaptation.method import Method, method_of
 from madm_core.adaptation.step import AdaptationModel
+from madm_core.adaptation.tiny_run import tiny_fields, write_tiny_data
 from madm_core.adaptation.training_config import TrainingConfig
 from madm_core.config import from_mapping
 from madm_core.labels import LabelSet
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase
-from madm_core.model.tiny_base import write_tiny_base
 
 _EXTRACTOR = "backbone.feature_extractor."
 _RENAMES = (
@@ -135,17 +134,7 @@ def _one_thread():
 def tiny_data(tmp_path_factory) -> Path:
     """A folder with a tiny base, 6 labelled pictures and 5 grey frames with labels."""
     root = tmp_path_factory.mktemp("tiny_data")
-    write_tiny_base(root / "base", unet_channels=(8, 8, 16, 16), vae_channels=(4, 4, 8, 8), text_width=8)
-    rng = np.random.default_rng(0)
-    for name, count in (("source", 6), ("target", 5)):
-        (root / name / "images").mkdir(parents=True)
-        (root / name / "labels").mkdir()
-        for index in range(count):
-            labels = np.kron(rng.integers(0, 11, (5, 6)), np.ones((16, 16))).astype(np.uint8)
-            image = np.stack([labels * 20, 255 - labels * 20, labels * 11], 2) + rng.integers(0, 30, (80, 96, 3))
-            image = image.clip(0, 255).astype(np.uint8)
-            Image.fromarray(image if name == "source" else image[:, :, 0]).save(root / name / f"images/{index}.png")
-            Image.fromarray(labels).save(root / name / f"labels/{index}.png")
+    write_tiny_data(root)
     return root
 
 
@@ -154,38 +143,7 @@ def make_tiny_config(tiny_data):
     """Makes configurations of a run of some steps in a folder; keyword arguments change keys."""
 
     def make(folder: Path, **changes) -> TrainingConfig:
-        fields = {
-            "output": folder / "run",
-            "base": str(tiny_data / "base"),
-            "modality": {"name": "thermal"},
-            "image_size": [64, 64],
-            "architecture": {
-                "projection_channels": [32, 32, 32, 32],
-                "projection_bottleneck": 32,
-                "embedding_channels": 8,
-                "head_channels": 8,
-            },
-            "source": {"kind": "folder", "images": tiny_data / "source/images", "labels": tiny_data / "source/labels"},
-            "target": {"kind": "folder", "images": tiny_data / "target/images"},
-            "method": {
-                "learning_rate": 1e-3,
-                "new_layer_learning_rate": 1e-2,
-                "rare_class_min_pixels": 10,
-                "rare_class_min_crop_pixels": 5,
-                "source_only_fraction": 0.0,
-                "confidence_threshold": 0.2,
-            },
-            "max_steps": 5,
-            "batch_size": 2,
-            "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False},
-            "checkpoint_every": 2,
-            "preview_every": 0,
-            "validate_every": 0,
-            "log_every": 1,
-            "cache": folder / "cache",
-            "embed_base": True,
-        }
-        return from_mapping(TrainingConfig, {**fields, **changes})
+        return from_mapping(TrainingConfig, {**tiny_fields(tiny_data, folder / "run"), **changes})
 
     return make
 

@@ -14,6 +14,8 @@ from madm_core.adaptation.method import method_of
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set_learning_rate
 from madm_core.adaptation.schedules import LearningRateSchedule, pseudo_label_timestep
 from madm_core.adaptation.step import Batch
+from madm_core.model import head
+from madm_core.model.diffusion_backbone import DiffusionBackbone
 
 LOSSES = {
     "source_loss": "source_loss",
@@ -70,11 +72,11 @@ def run_branches(model, batch, draws):
     return model("source", batch, draws), model("mixed", batch, draws)
 
 
-def check_losses(source, mixed, names, expected, regression_rtol=1e-4):
+def check_losses(source, mixed, names, expected, target_regression_rtol=1e-4):
     actual = {name: loss.item() for name, loss in {**source.losses, **mixed.losses}.items()}
     assert len(actual) == len(names)
     for name, value in zip(names, expected, strict=True):
-        rtol = regression_rtol if str(name).startswith("vae") else 1e-4
+        rtol = target_regression_rtol if name == "vae_decoder_target_loss" else 1e-4
         assert actual[LOSSES[str(name)]] == pytest.approx(value, rel=rtol)
 
 
@@ -164,8 +166,10 @@ def test_dropout_in_student_and_teacher(golden, make_golden_model):
     masks = iter(torch.from_numpy(numbers["masks"]))
     verdicts = []
     model.teacher.register_forward_hook(lambda module, inputs, output: verdicts.append(output))
-    for head in (model.student.head, model.teacher.head):
-        head.dropout.register_forward_hook(lambda module, inputs, output: inputs[0] * next(masks)[:, :, None, None])
+    for owner in (model.student, model.teacher):
+        owner.head.dropout.register_forward_hook(
+            lambda module, inputs, output: inputs[0] * next(masks)[:, :, None, None]
+        )
     source, mixed = run_branches(model, batch, draws_of(batch, numbers["choice_idx"], numbers["timestep"]))
     check_losses(source, mixed, numbers["loss_names"], numbers["losses"])
     close(verdicts[0].logits[:, :, ::8, ::8], numbers["teacher_logits"])
@@ -212,14 +216,50 @@ def test_variants(golden, make_golden_model, translate, variant):
     assert int((mixed.pseudo.confidence >= 0.968).sum()) == int(numbers[f"{prefix}n_conf"])
 
 
-def test_four_training_steps(golden, make_golden_model, translate):
-    """In double precision: Adam divides tiny gradients by their own size, which in single precision turns rounding into
-    weight changes that differ between processors by more than the tolerance."""
+@pytest.fixture
+def reference_arithmetic(monkeypatch):
+    """Switches to the operations that the reference's code uses where ours round otherwise, and to its two threads.
+
+    Then the same PyTorch on the same kind of processor gives the golden numbers of the first step to the last bit.
+    """
+
+    def embed(feature, layer):
+        embedded = layer(feature.flatten(2).transpose(1, 2).contiguous())
+        return embedded.transpose(1, 2).contiguous().unflatten(2, feature.shape[2:])
+
+    @torch.no_grad()
+    def decode(backbone, latents):
+        vae = backbone.vae
+        return vae.decoder(vae.post_quant_conv(latents.detach() * (1 / vae.config.scaling_factor)))
+
+    monkeypatch.setattr(head, "embed", embed)
+    monkeypatch.setattr(DiffusionBackbone, "decode", decode)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_four_training_steps(golden, make_golden_model, translate, reference_arithmetic):
+    """Losses to 1e-4, q exactly, parameters to 1e-3, in the reference's own arithmetic.
+
+    q counts the pixels above a threshold, and the target regression reads an argmax. After the first update 3 to 6 of
+    the 32768 pixels lie within 2e-5 of the threshold, and up to 4 within 1e-4 of a tie of two classes; a single pixel
+    that falls to the other side moves the target regression by 1e-4 to 4e-4. No other rounding can promise to stay on
+    the same side. So where the processor's kernels round otherwise than those of the golden run (the first sample
+    tells), the steps are computed in double precision, and that one loss is held to 4e-4 and q to 2 pixels; the other
+    three losses stay at 1e-4.
+    """
     numbers = load(golden, "e2e_depth_128.npz")
-    model, batch = make_golden_model().double(), batch_of(numbers)
-    batch = Batch(batch.source_image.double(), batch.source_labels, batch.target_image.double())
-    parts = model.parts()
-    method = model.method
+    model, batch = make_golden_model(), batch_of(numbers)
+    backbone = model.student.backbone.eval()  # no layer of it behaves otherwise, but diffusers copies less
+    with torch.no_grad():
+        sample = backbone(batch.source_image, 0, model.student.condition()).sample
+    same_kernels = np.array_equal(sample, numbers["source__unet_sample"])
+    if not same_kernels:
+        model.double()
+        batch = Batch(batch.source_image.double(), batch.source_labels, batch.target_image.double())
+    method, parts = model.method, model.parts()
     # The four steps were recorded at a higher rate, so that they move the weights visibly.
     base_rate = float(numbers["lrs"][0]) / 0.067
     optimizer = make_optimizer(
@@ -228,8 +268,10 @@ def test_four_training_steps(golden, make_golden_model, translate):
         method.betas,
         device=torch.device("cpu"),
     )
+    for group in optimizer.param_groups:
+        group["fused"] = False  # the same update, rounded as the reference rounds it
     schedule = LearningRateSchedule(10000, method.warmup_fraction, method.warmup_start, method.drops)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for step in range(4):
         if step:
             model.teacher.update(model.student, step)
@@ -241,11 +283,10 @@ def test_four_training_steps(golden, make_golden_model, translate):
         (source.loss + mixed.loss).backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, method.clip_norm)
         optimizer.step()
+        exact = same_kernels or step == 0
         share = float(numbers[f"it{step}_pseudo_val"])
-        # q counts pixels above a threshold: of 32768, a few may lie within the reference's own rounding of it.
-        assert abs(mixed.pseudo.share.item() - share) * mixed.labels.numel() <= (0.01 if step == 0 else 4)
-        # The target regression is proportional to q, so that one pixel of some 4300 is 2e-4 of it.
-        check_losses(source, mixed, numbers["loss_names"], numbers["losses"][step], 1e-4 if step == 0 else 1e-3)
+        assert abs(mixed.pseudo.share.item() - share) * mixed.labels.numel() <= (0.01 if exact else 2)
+        check_losses(source, mixed, numbers["loss_names"], numbers["losses"][step], 1e-4 if exact else 4e-4)
         assert norm.item() == pytest.approx(float(numbers[f"it{step}_grad_norm_before_clip"]), rel=1e-3)
 
     state = dict(model.student.named_parameters()) | {
@@ -253,10 +294,10 @@ def test_four_training_steps(golden, make_golden_model, translate):
     }
     names = [translate(str(name)) for name in numbers["param_names"]]
     norms = np.array([float(state[name].detach().norm()) for name in names])
-    np.testing.assert_allclose(norms, numbers["param_norms_after4"], rtol=1e-3)
-    close(state["head.classifier.weight"], numbers["final_conv_seg"], 1e-3)
-    close(state["teacher.head.classifier.weight"], numbers["final_ema_conv_seg"], 1e-3)
-    close(state["teacher.condition.time"], numbers["final_ema_time_embed"], 1e-3)
+    np.testing.assert_allclose(norms, numbers["param_norms_after4"], rtol=1e-4)
+    close(state["head.classifier.weight"], numbers["final_conv_seg"])
+    close(state["teacher.head.classifier.weight"], numbers["final_ema_conv_seg"])
+    close(state["teacher.condition.time"], numbers["final_ema_time_embed"])
 
 
 def test_backward_of_each_branch_in_turn_gives_the_same_gradients(make_golden_model):

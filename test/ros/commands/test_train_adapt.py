@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -45,6 +47,23 @@ def test_mistakes_end_with_exit_code_2(command, config_file, words, message, cap
     error = capsys.readouterr().err
     assert "error: " in error
     assert re.search(message, error)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_first_step_leaves_at_once(config_file, capsys, monkeypatch, number):
+    before = signal.getsignal(number)
+    reached = []
+
+    def stopped_while_loading(config):
+        reached.append(config)
+        os.kill(os.getpid(), number)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr("madm_core.adaptation.memory_planner.plan_memory", stopped_while_loading)
+    assert train_adapt.main(["--config", str(config_file)]) == 0
+    assert reached
+    assert capsys.readouterr().err == "stopped before the first step; nothing to save\n"
+    assert signal.getsignal(number) == before
 
 
 def test_missing_data_are_named(config_file, capsys):
