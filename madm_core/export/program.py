@@ -79,6 +79,8 @@ def load_program(
         facts = from_mapping(ProgramFacts, description["program"], where="the program")
     except (ConfigError, KeyError, TypeError) as error:
         raise damaged(directory, f"madm.json: {type(error).__name__}: {error}") from error
+    if Path(facts.file).name != facts.file or facts.file not in description.get("files", [facts.file]):
+        raise damaged(directory, f"madm.json: no checksum for the program {facts.file!r}")
     file = directory / facts.file
     if kind == "onnx":
         from madm_core.export.onnx_runtime import OnnxProgram

@@ -109,10 +109,13 @@ def test_refusals(small_model: LoadedModel, tmp_path: Path, monkeypatch: pytest.
     assert not list(tmp_path.iterdir())
 
 
-def test_a_directory_whose_program_is_not_described(small_model: LoadedModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{"classes": None}, {"file": "../elsewhere.onnx"}, {"file": "unchecked.onnx"}])
+def test_a_program_that_is_not_described_or_not_checked(
+    small_model: LoadedModel, tmp_path: Path, changes: dict[str, Any]
+) -> None:
     export_model(small_model, tmp_path / "out", ExportOptions("onnx"))
     described = json.loads((tmp_path / "out" / "madm.json").read_text())
-    del described["program"]["classes"]
+    described["program"] |= changes
     (tmp_path / "out" / "madm.json").write_text(json.dumps(described))
     with pytest.raises(ModelDirectoryError, match="damaged.*program"):
         load_model_directory(tmp_path / "out")
