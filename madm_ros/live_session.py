@@ -124,9 +124,7 @@ class LiveSession:
         self._play.ages_ms.append(age_ns / 1e6)
         sent_ns = self._sent.get(stamp_ns)
         if sent_ns is not None:
-            latency = (now_ns - sent_ns) / 1e6
-            self._play.latencies_ms.append(latency)
-            self._play.latency_of[stamp_ns] = latency
+            self._play.latencies_ms.append((now_ns - sent_ns) / 1e6)
 
     def _wait_for_answers(self) -> None:
         """Until the last message is answered, or the node has nothing to do and stays silent."""

@@ -26,6 +26,7 @@ from madm_core.messages.image_arrays import compressed_image_to_array, image_to_
 from madm_core.modalities import EventModality
 from madm_core.segmenter import Segmenter
 
+_COUNTERS = ("messages_received", "frames_received", "frames_published", "frames_dropped", "frames_rejected")
 _DROPS = ("dropped_", "rejected_", "lost_in", "events_dropped", "events_lost")
 """How the names of the node's counters of losses begin."""
 
@@ -43,7 +44,6 @@ class LivePlay:
         interrupted: Playing was ended early.
         latencies_ms: Milliseconds from sending the message whose stamp the labels carry to receiving the labels.
         ages_ms: Age of the labels' stamps when they came, in the bag's time, milliseconds.
-        latency_of: Stamp of labels -> milliseconds.
         late_ms: By how much a message was sent too late, at most.
         node_values: The node's own last counters, from its diagnostics.
         transport: Topics and QoS.
@@ -60,7 +60,6 @@ class LivePlay:
     interrupted: bool = False
     latencies_ms: list[float] = field(default_factory=list)
     ages_ms: list[float] = field(default_factory=list)
-    latency_of: dict[int, float] = field(default_factory=dict)
     late_ms: float = 0.0
     node_values: Mapping[str, str] = field(default_factory=dict)
     transport: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +118,7 @@ def score_answers(
                 scores.interrupted = True
                 break
             try:
-                result = _result(str(path), segmenter, frame, truth.load(), comparison, play)
+                result = _result(str(path), segmenter, frame, truth.load(), comparison)
             except InvalidInputError as error:
                 if error.reason == "ids":
                     raise DataError(str(error)) from error  # every picture will have them
@@ -146,7 +145,6 @@ def _result(
     frame: AnsweredFrame,
     truth: Labels,
     comparison: LiveComparison,
-    play: LivePlay,
 ) -> FrameResult:
     live = frame.answer()
     if frame.encoded.image.shape[:2] != truth.shape or live.labels.shape != truth.shape:
@@ -156,8 +154,8 @@ def _result(
             expected="the sensor's size (height, width)",
         )
     comparison.add(frame.answer_ns, live, segmenter.segment(frame.encoded))
-    latency = play.latency_of.get(frame.answer_ns)
-    return FrameResult(name, frame.stamp_ns, frame.encoded.image, truth, live.labels, live.confidence, latency)
+    # What took how long is in the section about the node: here it would be taken for the network's time.
+    return FrameResult(name, frame.stamp_ns, frame.encoded.image, truth, live.labels, live.confidence, None)
 
 
 def _answered(
@@ -218,10 +216,7 @@ def live_section(
         ("node", f"{play.node}, {'started for this' if play.own_node else 'was running'}"),
         ("messages sent", f"{play.published} at rate {play.rate:g}, at most {play.late_ms:.0f} ms late"),
         ("label images received", str(play.answered)),
-        *(
-            [(f"node: {name}", values[name]) for name in ("frames_received", "frames_published", "frames_dropped",
-             "frames_rejected") if name in values]
-        ),
+        *((f"node: {name}", values[name]) for name in _COUNTERS if name in values),
         *((f"node: {name}", value) for name, value in dropped.items()),
         ("sent to labels received, ms", _times(latency)),
         ("age of the stamp when labels came (bag time), ms", _times(age)),
