@@ -237,8 +237,10 @@ class SegmentationNode(LifecycleNode):
             await _NextSpin()
         self.reloading = False
         response.success, response.message = self._change_model(outcome[0])
-        logger = self.get_logger()
-        (logger.info if response.success else logger.error)(response.message)
+        if response.success:
+            self.get_logger().info(response.message)
+        else:  # on a line of its own: rclpy raises when one line logs with two severities
+            self.get_logger().error(response.message)
         return response
 
     def _load_into(self, outcome: list[Model | Exception]) -> None:
