@@ -37,7 +37,7 @@ from madm_core.student.network import StudentNetwork
 
 Run = Callable[[np.ndarray], np.ndarray]
 THREADS = (1, 2)
-SECONDS_AT_MOST = 8.0
+SECONDS_AT_MOST = 5.0
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from madm_core.student.architecture import StudentArchitecture
 from madm_core.student.network import StudentNetwork
 
 logger = logging.getLogger(__name__)
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a student is loaded in no time
+transformers_logging.disable_progress_bar()  # a student is loaded in no time
 
 
 def save_student_directory(

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from madm_core.config import from_mapping
+from madm_core.config import from_mapping, load_config
 from madm_core.errors import ConfigError, DataError, MadmError
 from madm_core.segmenter import Segmenter
 from madm_core.student import distillation
 from madm_core.student.distillation import Distillation
 from madm_core.student.distillation_config import DistillationConfig
 from madm_ros.commands.distill import main
+
+SHIPPED = sorted((Path(__file__).resolve().parents[3] / "config/train").glob("distill_*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +130,11 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(fields):
 def test_values_that_cannot_be_used_are_named(fields, changes):
     with pytest.raises(ConfigError, match=next(iter(changes))):
         from_mapping(DistillationConfig, {**fields, **changes})
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_configurations_load(path):
+    assert load_config(DistillationConfig, path).frames["kind"] in ("folder", "streetworld")
 
 
 def test_validation_needs_labels(fields):
