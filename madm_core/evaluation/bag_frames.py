@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from madm_core.data.bag import BagReader
-from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD, EventMessageReader
+from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD
 from madm_core.data.message_types import header_stamp_ns
 from madm_core.errors import DataError, InvalidInputError
+from madm_core.evaluation.event_buffer import EventBuffer
 from madm_core.evaluation.labels import COMPRESSED_IMAGE, IMAGE_TYPES, TrueLabels
+from madm_core.evaluation.match_counts import MatchCounts as MatchCounts  # part of this module's interface
 from madm_core.events import voxel_grid
 from madm_core.labels import Labels
 from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
@@ -29,34 +30,6 @@ class Frame(NamedTuple):
     stamp_ns: int
     raw: npt.NDArray[Any]
     truth: Labels
-
-
-@dataclass
-class MatchCounts:
-    """What became of the messages.
-
-    ``matched`` pairs; ``unlabelled`` sensor frames without labels; ``unmatched_labels`` labels without a sensor frame;
-    ``out_of_order`` messages whose stamps jumped back, left out; ``unusable`` reason -> number of messages.
-    """
-
-    matched: int = 0
-    unlabelled: int = 0
-    unmatched_labels: int = 0
-    out_of_order: int = 0
-    unusable: dict[str, int] = field(default_factory=dict)
-
-    def absorb(self, other: MatchCounts) -> None:
-        """Adds the counts of another part of the same recording or data set."""
-        self.matched += other.matched
-        self.unlabelled += other.unlabelled
-        self.unmatched_labels += other.unmatched_labels
-        self.out_of_order += other.out_of_order
-        for reason, number in other.unusable.items():
-            self.unusable[reason] = self.unusable.get(reason, 0) + number
-
-    def cannot_use(self, error: InvalidInputError) -> None:
-        """Counts a message or picture that was left out."""
-        self.unusable[error.reason] = self.unusable.get(error.reason, 0) + 1
 
 
 class _SensorImage(NamedTuple):
@@ -188,7 +161,7 @@ def event_frames(
         DataError: The topic is missing or of another type.
     """
     info = bag.require_topic(topic, (*EVENT_TYPES, POINT_CLOUD))
-    buffer = _EventBuffer(bag, topic, info.type, counts, start_ns, stop_ns)
+    buffer = EventBuffer(bag, topic, info.type, counts, start_ns, stop_ns)
     window_ns = int(modality.window_ms * 1e6) if modality.window in ("time", "both") else None
     most = modality.window_count if modality.window in ("count", "both") else None
     for label in in_order(labels, counts):
@@ -213,67 +186,6 @@ def event_frames(
         )  # fmt: skip
         counts.matched += 1
         yield Frame(end_ns, grid.numpy(), truth)
-
-
-class _EventBuffer:
-    """The events around a time that only moves forward."""
-
-    def __init__(
-        self, bag: BagReader, topic: str, type_name: str, counts: MatchCounts, start_ns: int | None, stop_ns: int | None
-    ) -> None:
-        self._messages = bag.messages([topic], start_ns, stop_ns)
-        self._reader = EventMessageReader(type_name)
-        self._counts = counts
-        self._batches: list[npt.NDArray[np.void]] = []
-        self._first_ns: int | None = None
-        self._last_ns = -(2**62)
-        self.size: tuple[int, int] | None = None
-
-    def window(self, end_ns: int, window_ns: int | None, most: int | None) -> npt.NDArray[np.void] | None:
-        """Events before ``end_ns``, at most ``window_ns`` old and ``most`` in number; None outside the recording."""
-        while self._last_ns < end_ns and self._read_one():
-            pass
-        if self._first_ns is None or end_ns <= self._first_ns or self._last_ns < end_ns - (window_ns or 0):
-            return None
-        self._forget(end_ns, window_ns, most)
-        events = np.concatenate(self._batches) if self._batches else np.zeros(0, [("t", "i8")])
-        events = events[events["t"] < end_ns]
-        if window_ns is not None:
-            events = events[events["t"] >= end_ns - window_ns]
-        return events[-most:] if most is not None else events
-
-    def _read_one(self) -> bool:
-        message = next(self._messages, None)
-        if message is None:
-            return False
-        try:
-            batch = self._reader.read(message.data)
-        except InvalidInputError as error:
-            self._counts.cannot_use(error)
-            return True
-        self.size = batch.size or self.size
-        if len(batch.events):
-            first, last = int(batch.events["t"].min()), int(batch.events["t"].max())
-            if last < self._last_ns - 1_000_000_000:
-                self._counts.out_of_order += 1
-                return True
-            self._first_ns = first if self._first_ns is None else self._first_ns
-            self._last_ns = max(self._last_ns, last)
-            self._batches.append(batch.events)
-        return True
-
-    def _forget(self, end_ns: int, window_ns: int | None, most: int | None) -> None:
-        """Drops batches that no later window can need."""
-        kept = len(self._batches)
-        if window_ns is not None:
-            while kept > 1 and int(self._batches[-kept]["t"].max()) < end_ns - window_ns:
-                kept -= 1
-        elif most is not None:
-            usable = sum(int((batch["t"] < end_ns).sum()) for batch in self._batches)
-            while kept > 1 and usable - len(self._batches[-kept]) >= most:
-                usable -= len(self._batches[-kept])
-                kept -= 1
-        self._batches = self._batches[len(self._batches) - kept :]
 
 
 def check_topic(bag: BagReader, topic: str, modality: Modality) -> None:

@@ -130,10 +130,17 @@ class BagRequest:
             return
         counts = scores.counts
         with BagReader(path) as bag:
+            if counts.unusable:
+                raise DataError(
+                    "nothing could be scored: the messages of this topic cannot be used with this model",
+                    got="; ".join(
+                        f"{counts.unusable[reason]} times: {said}" for reason, said in counts.examples.items()
+                    ),
+                    do=f"choose another topic or model; the bag holds {bag.describe()}",
+                )
             raise DataError(
                 "nothing could be scored",
-                got=f"{counts.unlabelled} frames and {counts.unmatched_labels} labels without a partner, "
-                f"unusable: {counts.unusable or 'none'}",
+                got=f"{counts.unlabelled} frames and {counts.unmatched_labels} labels without a partner",
                 expected="frames and labels with equal stamps",
                 do=f"say --tolerance SECONDS, or check the topics; the bag holds {bag.describe()}",
             )

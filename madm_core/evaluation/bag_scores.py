@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from madm_core.evaluation.bag_frames import MatchCounts
 from madm_core.evaluation.boundaries import boundary_counts, boundary_iou, strip_width
 from madm_core.evaluation.calibration import Calibration
 from madm_core.evaluation.frame_results import FrameResult, ProtocolName
 from madm_core.evaluation.frame_table import FrameTable
+from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.evaluation.metrics import Matrix, confusion_matrix, scores
 from madm_core.evaluation.risk_coverage import RiskCoverage
 from madm_core.labels import Labels, LabelSet

@@ -81,7 +81,7 @@ def _pooled(
 ) -> tuple[list[float], list[float]]:
     """Mean IoU of the summed matrices of so many groups of neighbouring frames, at their mean times."""
     edges = np.linspace(0, len(times), bins + 1).astype(int)[:-1]
-    sums = np.add.reduceat(matrices.astype(np.int64), edges, axis=0)
+    sums = np.add.reduceat(matrices, edges, axis=0, dtype=np.int64)
     counts = np.diff(np.append(edges, len(times)))
     return (np.add.reduceat(times, edges) / counts).tolist(), mean_ious(sums).tolist()
 

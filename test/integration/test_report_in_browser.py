@@ -23,12 +23,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # Runs after the page's own script, and writes what it finds into the page, which --dump-dom then shows.
 PROBE = """
 <script>
-window.addEventListener("load", async () => {
+window.addEventListener("load", () => {
   const note = (name, value) => document.body.setAttribute("data-" + name, value);
   const pictures = Array.from(document.querySelectorAll(".strip img"));
-  // Pictures further down are loaded when they are scrolled to.
-  pictures.forEach((picture) => { picture.loading = "eager"; });
-  await Promise.all(pictures.map((picture) => picture.decode()));
   note("pictures", pictures.filter((picture) => picture.naturalWidth > 0).length);
   const rows = () => Array.from(document.querySelectorAll("#class-table tbody tr"));
   const column = () => rows().map((row) => row.cells[1].dataset.value);
@@ -106,7 +103,7 @@ def opened(browser: str, page: Path, profile: Path, width: int) -> tuple[Dom, li
     options = [
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
         "--disable-background-networking", "--enable-logging=stderr", "--v=0", f"--user-data-dir={profile}",
-        f"--window-size={width},900", "--virtual-time-budget=10000", "--dump-dom",
+        f"--window-size={width},900", "--dump-dom",
     ]  # fmt: skip
     done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
