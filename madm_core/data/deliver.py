@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from madm_core.data.frames import FrameFiles, Frames, list_images
-from madm_core.errors import ConfigError, DataError
+from madm_core.data.frames import Frames, list_images
+from madm_core.data.published_sets import frame_files, require_label_set
+from madm_core.errors import DataError
 from madm_core.labels import DELIVER_TO_MADM11, IGNORE, LabelSet
 
 EXPECTED_COUNTS = {"train": 3983, "test": 1897}
@@ -39,8 +40,7 @@ def deliver_frames(config: DeliverConfig, label_set: LabelSet) -> Frames:
         DataError: Pictures or labels are missing.
         ConfigError: The label set is not the one DELIVER maps to.
     """
-    if label_set.name != "madm11":
-        raise ConfigError("DELIVER has no mapping to the label set", got=label_set.name, expected="madm11")
+    require_label_set("DELIVER", label_set, "madm11")
     images = [
         path
         for path in list_images(config.root / _IMAGE_FOLDER, "DELIVER depth pictures")
@@ -48,20 +48,16 @@ def deliver_frames(config: DeliverConfig, label_set: LabelSet) -> Frames:
     ]
     if not images:
         raise DataError(f"DELIVER has no {config.split} pictures", got=config.root / _IMAGE_FOLDER)
-    files = [FrameFiles(image, _labels_of(config, image) if config.use_labels else None) for image in images]
+
+    def labels_of(image: Path) -> Path:
+        below = image.relative_to(config.root / _IMAGE_FOLDER)
+        return config.root / _LABEL_FOLDER / below.parent / below.name.replace(_IMAGE_WORD, _LABEL_WORD)
+
     return Frames(
         f"DELIVER {config.split}",
-        files,
+        frame_files("DELIVER", images, labels_of if config.use_labels else None),
         label_map=DELIVER_TO_MADM11,
         known_ids=frozenset({*range(26), IGNORE}),
         resize=config.resize,
         expected_count=EXPECTED_COUNTS.get(config.split),
     )
-
-
-def _labels_of(config: DeliverConfig, image: Path) -> Path:
-    below = image.relative_to(config.root / _IMAGE_FOLDER)
-    labels = config.root / _LABEL_FOLDER / below.parent / below.name.replace(_IMAGE_WORD, _LABEL_WORD)
-    if not labels.is_file():
-        raise DataError("a DELIVER picture has no labels", got=image, expected=labels)
-    return labels

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from madm_core.data.dsec_events import DsecEvents
 from madm_core.data.frames import FrameFiles, Frames, list_images
+from madm_core.data.published_sets import frame_files, require_label_set
 from madm_core.errors import ConfigError, DataError
 from madm_core.labels import IGNORE, LabelMap, LabelSet
 from madm_core.modalities import EventModality, Modality
@@ -58,8 +60,7 @@ def dsec_frames(
         ConfigError: The label set is not DSEC-Semantic's 11 classes, or raw events come without the event modality.
         MissingDependencyError: Raw events need the extra ``dsec``.
     """
-    if label_set.name != "madm11":
-        raise ConfigError("DSEC has no mapping to the label set", got=label_set.name, expected="madm11")
+    require_label_set("DSEC", label_set, "madm11")
     semantic = config.root / f"{config.split}_semantic_segmentation" / config.split
     if config.pictures == "edges":
         files = _edge_files(config, semantic)
@@ -77,23 +78,17 @@ def dsec_frames(
     )
 
 
-def _labels_of(semantic: Path, sequence: str, number: str) -> Path:
-    labels = semantic / sequence / "11classes" / f"{number}.png"
-    if not labels.is_file():
-        raise DataError("a DSEC frame has no labels", expected=labels, do="download DSEC-Semantic")
-    return labels
-
-
 def _edge_files(config: DsecConfig, semantic: Path) -> list[FrameFiles]:
     images = [
         path for path in list_images(config.root / config.split, "DSEC edge pictures") if path.parent.name == "edges"
     ]
     if not images:
         raise DataError(f"there are no DSEC edge pictures in {config.root / config.split}", expected="*/edges/*.png")
-    return [
-        FrameFiles(image, _labels_of(semantic, image.parent.parent.name, image.stem) if config.use_labels else None)
-        for image in images
-    ]
+
+    def labels_of(image: Path) -> Path:
+        return semantic / image.parent.parent.name / "11classes" / image.name
+
+    return frame_files("DSEC", images, labels_of if config.use_labels else None)
 
 
 def _event_files(
@@ -104,13 +99,13 @@ def _event_files(
         raise DataError(f"there are no DSEC sequences in {semantic}", do="download DSEC-Semantic and the events")
     files = []
     for folder in folders:
-        sequence = folder.name
         drawn = _draw_sequence(config, folder, modality, cache, progress)
-        files += [
-            FrameFiles(image, _labels_of(semantic, sequence, image.stem) if config.use_labels else None)
-            for image in drawn
-        ]
+        files += frame_files("DSEC", drawn, _labels_in(folder) if config.use_labels else None)
     return files
+
+
+def _labels_in(sequence: Path) -> Callable[[Path], Path]:
+    return lambda image: sequence / "11classes" / image.name
 
 
 def _draw_sequence(

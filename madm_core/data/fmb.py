@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from madm_core.data.frames import FrameFiles, Frames, list_images
-from madm_core.errors import ConfigError, DataError
+from madm_core.data.frames import Frames, list_images
+from madm_core.data.published_sets import frame_files, require_label_set
 from madm_core.labels import FMB_TO_MADM9, IGNORE, LabelSet
 
 EXPECTED_COUNTS = {"train": 1220, "test": 280}
@@ -37,19 +37,16 @@ def fmb_frames(config: FmbConfig, label_set: LabelSet) -> Frames:
         DataError: Pictures or labels are missing.
         ConfigError: The label set is not the one FMB maps to.
     """
-    if label_set.name != "madm9":
-        raise ConfigError("FMB has no mapping to the label set", got=label_set.name, expected="madm9")
+    require_label_set("FMB", label_set, "madm9")
     folder = config.root / config.split
     images = list_images(folder / "Infrared", "FMB thermal pictures")
-    files = []
-    for image in images:
-        labels = folder / "Label" / f"{image.stem}.png"
-        if config.use_labels and not labels.is_file():
-            raise DataError("an FMB picture has no labels", got=image, expected=labels)
-        files.append(FrameFiles(image, labels if config.use_labels else None))
+
+    def labels_of(image: Path) -> Path:
+        return folder / "Label" / f"{image.stem}.png"
+
     return Frames(
         f"FMB {config.split}",
-        files,
+        frame_files("FMB", images, labels_of if config.use_labels else None),
         label_map=FMB_TO_MADM9,
         known_ids=frozenset({*range(15), IGNORE}),
         resize=config.resize,
