@@ -262,7 +262,7 @@ def subscriber_that_never_reads() -> str:
             rig.until(lambda: not rig.node.count_subscribers("segmentation/overlay"), 40.0)
         require(rates[1] > 0.5 * rates[0], f"{rates[1]:.1f} label images a second instead of {rates[0]:.1f}")
         held = under_test.check()
-        return f"{rates[0]:.1f} label images a second with one that reads, {rates[1]:.1f} with one that does not; {held}"
+        return f"{rates[0]:.1f} label images a second with a reader, {rates[1]:.1f} with one that does not read; {held}"
 
 
 def reload_under_load() -> str:

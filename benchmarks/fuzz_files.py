@@ -49,6 +49,7 @@ from madm_core.messages.image_arrays import array_to_image_fields, image_to_arra
 from madm_core.modalities import modality_named
 from madm_core.model.checksums import directory_checksums
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 CANARY = "__import__('builtins').madm_canary.append(1)"
 JUNK: tuple[Any, ...] = (
     None, True, -1, 0, 2**31, 2**63, 10**30, 1e308, float("nan"), "", "x" * 5000, "\u0000", "../../../../etc/passwd",
@@ -197,7 +198,7 @@ def _make_texts(folder: Path) -> None:
     folder.mkdir()
     (folder / "map.yaml").write_text("0: 10\n1: 0\n2: 255\n")
     (folder / "mapping.yaml").write_text("0: road\n1: ignore\n2: sky\n")
-    (folder / "train.yaml").write_text("sources:\n  - kind: folder\n    images: a\ntarget: {kind: folder}\nsteps: 5\n")
+    shutil.copy(REPOSITORY / "config" / "train" / "cityscapes_to_dsec_event.yaml", folder / "train.yaml")
     polygon = {"label": "road", "polygon": [[0, 0], [5, 0], [5, 5]]}
     (folder / "city_polygons.json").write_text(json.dumps({"imgWidth": 8, "imgHeight": 6, "objects": [polygon]}))
 
@@ -283,6 +284,10 @@ KINDS = {
         _read_checkpoint, _mend_checkpoint, "step_000003/SHA256SUMS",
     ),
 }  # fmt: skip
+
+
+WITH_NETWORKS = ("madm.json", "model weights", "base configs")
+"""Kinds whose cases build a network, and take a while."""
 
 
 class FileCases:

@@ -260,7 +260,11 @@ class DecodePath:
         )  # fmt: skip
 
     def _offer(self, frame: Any) -> None:
-        self.pipeline.handle(frame)
+        try:
+            self.pipeline.handle(frame)
+        except Exception as error:  # the node's worker counts it and goes on; here it is a finding
+            self.statistics.rejected("internal", str(error))
+            raise
 
     def close(self) -> None:
         """End the node."""
@@ -272,7 +276,7 @@ class DecodePath:
         before, (_, _, refused_before) = self.statistics.counts, self.statistics.messages
         self.input._on_message(raw)
         after, (_, _, refused) = self.statistics.counts, self.statistics.messages
-        if after.pending:
+        if after.pending > before.pending:
             return "problem: a frame that was neither published nor rejected"
         new_reasons = [key for key, number in refused.items() if number != refused_before.get(key, 0)]
         new_reasons += [key for key, number in after.rejected.items() if number != before.rejected.get(key, 0)]

@@ -100,7 +100,7 @@ class Findings:
         """For JSON."""
         return {
             "name": self.name, "cases": self.cases, "accepted": self.accepted, "rejected": self.rejected,
-            "outcomes": dict(self.outcomes.most_common()), "problems": self.problems,
+            "outcomes": dict(self.outcomes.most_common()), "problems": self.problems[:200],
             "slowest_ms": self.slowest_ms, "slowest_case": self.slowest, "wall_s": self.wall_s,
             "rss_mib_early": self.rss_mib[min(1, len(self.rss_mib) - 1)] if self.rss_mib else None,
             "rss_mib_end": self.rss_mib[-1] if self.rss_mib else None,
@@ -190,7 +190,7 @@ def _child(sink: int, make: Callable[[], Case], cases: range, limits: Limits) ->
         sample_every = max(len(cases) // 20, 1)
         for index in cases:
             began = time.perf_counter()
-            outcome = _outcome(case, index)
+            outcome = run_case(case, index)
             seconds = time.perf_counter() - began
             before_mib, peak_mib = peak_mib, _mapped_mib("VmPeak")
             line = f"{index}\t{seconds:.6f}\t{peak_mib - before_mib:.1f}\t{outcome}\n"
@@ -204,7 +204,8 @@ def _child(sink: int, make: Callable[[], Case], cases: range, limits: Limits) ->
         os._exit(code)  # no clean-up of what the parent still owns
 
 
-def _outcome(case: Case, index: int) -> str:
+def run_case(case: Case, index: int) -> str:
+    """What became of a case; never raises."""
     try:
         outcome = case(index)
     except InvalidInputError as error:

@@ -163,6 +163,7 @@ class Rig:
     levels: dict[str, int] = field(default_factory=dict)
     reports: int = 0
     next_number: int = 1
+    clients: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from diagnostic_msgs.msg import DiagnosticArray
@@ -238,7 +239,7 @@ class Rig:
     def connect(self, timeout_s: float = 60.0) -> bool:
         """Wait until the node subscribes to the pictures and offers labels."""
         ready = lambda: self.publisher.get_subscription_count() and self.node.count_publishers("segmentation/labels")  # noqa: E731
-        return self.until(ready, timeout_s) < timeout_s and self.until(self._fresh_report(1), 10.0) < 10.0
+        return self.until(ready, timeout_s) < timeout_s and self.until(self._fresh_report(1), 40.0) < 40.0
 
     def counts(self) -> dict[str, int]:
         """The node's frame counters once no frame is pending any more, from fresh diagnostics."""
@@ -261,14 +262,16 @@ class Rig:
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float = 30.0) -> Any:
         """A service's answer; None when there is none in time."""
-        client = self.node.create_client(kind, name)
-        try:
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(kind, name)
+        client = self.clients[name]
+        for _ in range(2):  # DDS may lose the first answer, before the server knows of this client's reader
             if self.until(client.service_is_ready, timeout_s) == float("inf"):
                 return None
             future = client.call_async(request)
-            return future.result() if self.until(future.done, timeout_s) < float("inf") else None
-        finally:
-            self.node.destroy_client(client)
+            if self.until(future.done, timeout_s) < float("inf"):
+                return future.result()
+        return None
 
     def _fresh_report(self, reports: int) -> Callable[[], bool]:
         known = self.reports

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +46,19 @@ def write_torch_program(
     return f"torch.{'jit.trace' if kind == 'torchscript' else 'export'} of PyTorch {torch.__version__}"
 
 
+@contextmanager
+def weights_only() -> Iterator[None]:
+    """Within it ``torch.load`` refuses code: torch.export by itself tries again with all that a pickle can do."""
+    before = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
+        if before is not None:
+            os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = before
+
+
 class TorchProgram:
     """A TorchScript or torch.export file.
 
@@ -66,7 +83,7 @@ class TorchProgram:
         try:
             with quiet_exporter():
                 module = self._load(place)
-        except (RuntimeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        except (RuntimeError, ValueError, OSError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
             raise ModelDirectoryError(
                 f"cannot load {self._file}",
                 got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
@@ -79,7 +96,8 @@ class TorchProgram:
         if self._kind == "torchscript":
             script: nn.Module = torch.jit.load(str(self._file), map_location=device)
             return script
-        program = torch.export.load(self._file)
+        with weights_only():
+            program = torch.export.load(self._file)
         if device.type != "cpu":
             from torch.export.passes import move_to_device_pass
 

@@ -55,6 +55,8 @@ class DepthModality(Modality):
                 "depth_scale cannot be used", got=self.depth_scale, expected="metres per raw unit above 0"
             )
 
+    # Signalling NaNs and the largest floats of a damaged message become invalid or are clipped: no warning is due.
+    @np.errstate(all="ignore")
     def encode(self, raw: npt.NDArray[Any]) -> EncodedImage:
         """Encodes (H, W) uint16 millimetres or float32 metres; see the class."""
         depth = self._metres(raw)

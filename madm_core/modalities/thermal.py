@@ -64,6 +64,8 @@ class ThermalModality(Modality):
         """Forgets the smoothed range; the next frame sets it anew."""
         self._ends = None
 
+    # Signalling NaNs and the largest floats of a damaged message become invalid or are clipped: no warning is due.
+    @np.errstate(all="ignore")
     def encode(self, raw: npt.NDArray[Any]) -> EncodedImage:
         """Encodes (H, W) uint8, uint16 or float32; see the class."""
         if raw.ndim != 2 or raw.size == 0 or raw.dtype not in (np.uint8, np.uint16, np.float32):

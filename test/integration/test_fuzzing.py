@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from sensor_msgs.msg import PointCloud2
 from madm_ros import inputs
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import fuzz_files
 import fuzz_messages
+from fuzzing import run_case
 
 
 @pytest.fixture
@@ -35,3 +38,13 @@ def test_mutated_messages(name, event_types, capfd):
     cases.close()
     assert outcomes["accepted"] + outcomes["accepted without a frame"] >= 12
     assert outcomes["rejected"] >= 60
+
+
+@pytest.mark.parametrize("name", [name for name in fuzz_files.KINDS if name not in fuzz_files.WITH_NETWORKS])
+def test_damaged_files(name, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with warnings.catch_warnings():
+        cases = fuzz_files.FileCases(fuzz_files.KINDS[name], name, seed=1, folder=tmp_path)
+        outcomes = [run_case(cases, index) for index in range(12)]
+    assert not [outcome for outcome in outcomes if outcome.startswith("problem")]
+    assert [outcome for outcome in outcomes if outcome.startswith("rejected")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import hashlib
+import io
 import json
 import pickle
 import socket
@@ -21,6 +23,7 @@ from madm_core.data.bag import BagReader
 from madm_core.data.frames import read_array
 from madm_core.data.message_types import MessageTypes
 from madm_core.errors import CheckpointError, ConfigError, DataError, MadmError, ModelDirectoryError, shown
+from madm_core.export.torch_programs import weights_only
 from madm_core.model.checksums import find_damage
 from madm_core.model.directory_format import read_description
 from madm_core.segmenter import Segmenter
@@ -168,8 +171,6 @@ def test_pickles_are_read_without_running_them(tmp_path):
     with pytest.raises(DataError):
         read_array(tmp_path / "array.npy")
     path = save_checkpoint(tmp_path, Checkpoint(1, {"w": torch.zeros(2)}, {"optimizer": {}, "scaler": None}, {}))
-    import hashlib
-
     hostile = pickle.dumps({"optimizer": Hostile()})
     (path / "optimizer.pt").write_bytes(hostile)
     manifest = (path / "SHA256SUMS").read_text().splitlines()
@@ -177,6 +178,14 @@ def test_pickles_are_read_without_running_them(tmp_path):
     (path / "SHA256SUMS").write_text("\n".join([*kept, f"{hashlib.sha256(hostile).hexdigest()}  optimizer.pt"]))
     with pytest.raises(CheckpointError):
         load_checkpoint(path)
+
+
+def test_the_second_attempt_of_torch_export_is_switched_off():
+    stream = io.BytesIO()
+    torch.save({"weight": Hostile()}, stream)
+    stream.seek(0)
+    with pytest.raises(pickle.UnpicklingError), weights_only():
+        torch.load(stream, weights_only=False)  # what torch.export does when weights alone cannot be read
 
 
 def test_written_files_are_no_ones_to_change_but_their_owners(tiny_models):

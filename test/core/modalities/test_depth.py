@@ -88,3 +88,12 @@ def test_other_arrays_are_refused(raw):
 def test_impossible_parameters_are_refused(parameters):
     with pytest.raises(ConfigError):
         DepthModality(**parameters)
+
+
+def test_floats_that_a_damaged_message_may_hold_cause_no_warning():
+    raw = np.full((4, 4), 5.0, np.float32)
+    raw[0] = np.frombuffer(np.uint32([0x7F800001, 0x7F7FFFFF, 0x00000001, 0xFF800000]).tobytes(), np.float32)
+    for encoding in ("log", "inverse", "linear"):
+        encoded = DepthModality(encoding=encoding).encode(raw)
+        assert np.isfinite(encoded.image).all()
+        assert encoded.valid[0].tolist() == [False, True, True, False]
