@@ -90,6 +90,7 @@ ABLATIONS = {
 _REFERENCE_VALUES: dict[str, dict[str, Any]] = {
     "teacher-batch-statistics": {"teacher_batch_statistics": True, "ema_batch_norm": False},
     "teacher-dropout": {"teacher_dropout": True},
+    "labels-on-invalid": {"pseudo_labels_on_invalid": True},
     "batch-classes": {"mix_classes_from": "batch"},
     "mix-ignored": {"mix_ignored": True},
     "kornia-jitter": {"color_jitter": "kornia060"},

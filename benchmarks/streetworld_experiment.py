@@ -200,6 +200,7 @@ def warm_up_key(config: TrainingConfig) -> str:
         "noise_start", "noise_end_step", "noise_end_fraction", "confidence_threshold", "target_loss_weight",
         "target_regression_weight", "source_only_fraction", "regression_pixel_weight", "color_jitter",
         "mix_classes_from", "mix_ignored", "teacher_dropout", "teacher_batch_statistics",
+        "pseudo_labels_on_invalid",
     ):  # fmt: skip
         del method[name]
     common = shared_steps(config.resolved_method, config.max_steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from madm_core.adaptation.step_runner import StepReport, StepRunner
 from madm_core.adaptation.trainer import Trainer
 from madm_core.adaptation.training_config import TrainingConfig
-from madm_core.data.frames import FrameFiles, Frames
+from madm_core.data.crops import Picture, resize_labels
+from madm_core.data.frames import FrameFiles, Frames, read_label_file
 from madm_core.data.samples import Sample, TrainingSamples
 from madm_core.data.sources import open_frames
 from madm_core.evaluation.metrics import Scores, confusion_matrix, scores
@@ -65,7 +67,7 @@ class ScoredRunner:
             labels = pseudo.labels.numpy()
             first = step * len(labels)
             true = np.stack([self.truth[first + index].target_image[0].numpy() for index in range(len(labels))])
-            right, known = labels == true, true != IGNORE
+            right, known = labels == true, (true != IGNORE) & (labels != IGNORE)  # 255: nothing was measured there
             sure = (pseudo.confidence.numpy() >= self.runner.method.confidence_threshold) & known
             self.curve.append(
                 {
@@ -87,11 +89,17 @@ def true_labels(trainer: Trainer, config: TrainingConfig) -> TrainingSamples | N
     target = samples.target
     root = Path(config.target["root"])
     labels = [FrameFiles(root / "labels" / f"{frame.image.stem}.png") for frame in target.files]
-    truth = Frames("labels", labels, resize=target.resize, read_image=target.read_labels)
+    # Resized here and not as a picture, which would blend the numbers of neighbouring classes.
+    truth = Frames("labels", labels, resize=target.resize, read_image=partial(_labels_of_size, size=target.resize))
     return TrainingSamples(
         samples.source, truth, image_size=samples.image_size, seed=samples.seed, rare_classes=samples.rare_classes,
         min_crop_pixels=samples.min_crop_pixels,
     )  # fmt: skip
+
+
+def _labels_of_size(path: Path, size: tuple[int, int] | None) -> Picture:
+    labels = read_label_file(path)
+    return labels if size is None else resize_labels(labels, size)
 
 
 def evaluate(model: Path | Segmenter, modality: str, folder: Path) -> tuple[Scores, Scores]:

@@ -110,6 +110,18 @@ def test_pseudo_labels_are_compared_with_the_labels_of_the_very_same_window(benc
     assert len(seen) == len({class_id for class_id, _ in seen}) == len({grey for _, grey in seen}) > 3
 
 
+def test_true_labels_are_not_blended_where_frames_are_made_smaller(bench, place, tmp_path):
+    work, bases = place
+    config = bench.experiment.configuration(run(bench, "madm"), work, bases)
+    config = dataclasses.replace(config, output=tmp_path / "run")
+    assert config.target["resize"] == [32, 64]
+    truth = bench.scoring.true_labels(bench.experiment.Trainer(config, progress=False), config)
+    stripes = tmp_path / "stripes.png"
+    cv2.imwrite(str(stripes), np.tile(np.array([0, 8], np.uint8), (64, 64)))
+    assert set(np.unique(truth.target.read_image(stripes))) <= {0, 8}
+    assert truth[0].target_image.shape == (3, 32, 64)
+
+
 def test_only_what_uses_pseudo_labels_is_compared(bench, place):
     config = bench.experiment.configuration(run(bench, "source-only"), *place)
     assert bench.scoring.true_labels(None, config) is None
