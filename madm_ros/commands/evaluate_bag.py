@@ -75,6 +75,7 @@ def _compare(chosen: argparse.Namespace, words: list[str]) -> int:
 def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
     """Finds the source of the frames, and writes the report of what comes from it."""
     request, jobs = request_of(chosen), jobs_of(chosen)
+    _check_live_options(chosen)
     if len(jobs) == 1:
         request.check_topics(jobs[0].path, jobs[0].label_path)
     segmenter = request.load_segmenter()
@@ -94,6 +95,16 @@ def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
         else:
             outcomes = score_bags(request, jobs, segmenter, observers, stop=stop, progress=progress)
     return _report(chosen, _result(request, model, outcomes, words, time.monotonic() - started))
+
+
+def _check_live_options(chosen: argparse.Namespace) -> None:
+    """Options that would have no effect are refused."""
+    if chosen.live and (chosen.workers > 1 or chosen.ray is not None):
+        raise InvalidInputError(
+            "--live plays one bag after the other", reason="option", do="leave --workers and --ray out"
+        )
+    if not chosen.live and (chosen.node or chosen.rate != 1):
+        raise InvalidInputError("--node and --rate are for --live", reason="option", do="add --live")
 
 
 def _evaluate_live(

@@ -58,3 +58,18 @@ def test_windows_of_events_are_compared_with_the_nodes_own(tiny_models, drive, t
     assert section["comparison"]["equal"] and 0 < section["comparison"]["frames"] <= section["answers"]
     assert section["answers"] == int(section["node_counters"]["frames_published"])
     assert section["tolerance_s"] == 0.025
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--live", "--workers", "2"], "plays one bag after the other"),
+        (["--node", "/segmentation"], "--node and --rate are for --live"),
+        (["--live", "--rate", "0"], "both above 0"),
+        (["--live", "--protocol", "both"], "has the protocol native only"),
+    ],
+)
+def test_unusable_options_are_explained(tiny_models, drive, tmp_path, capsys, options, complaint):
+    assert evaluate(tiny_models["thermal"], drive, "/street/thermal/image_raw", tmp_path / "out", *options) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
