@@ -32,7 +32,7 @@ class GridFrame:
     """A closed window on its way to the worker.
 
     Args:
-        grid: ``(bins, H, W)`` float32, a copy of its own.
+        grid: ``(bins, H, W)`` float32, read-only.
         header: Header of the last message that contributed to the window.
         events: Number of events in it.
         duration_s: Length of the window in seconds.
@@ -175,10 +175,7 @@ class EventInput(SensorInput):
                 continue  # a silent sensor: no message came since the last window, and no stamp is published twice
             self._last_header = window.header
             self._statistics.received()
-            # The stream reuses its grids: what waits for the worker must be a copy.
-            grid = GridFrame(
-                window.grid.copy(), window.header, window.events, (window.t_end_ns - window.t_start_ns) / 1e9
-            )
+            grid = GridFrame(window.grid, window.header, window.events, (window.t_end_ns - window.t_start_ns) / 1e9)
             self._offer(Frame(grid, self.epoch, time.perf_counter()))
 
 

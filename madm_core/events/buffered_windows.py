@@ -51,10 +51,6 @@ class BufferedWindows:
         """Latest tick that the stream has come to; None before the first event."""
         return None if self._start is None else self._now
 
-    def release(self) -> None:
-        """Allow the memory of all windows closed so far to be used again."""
-        self._renderer.release()
-
     def add(self, words: NDArray[np.int64]) -> list[WindowSpan]:
         """Add events as (N, 2) words in stream order; returns the windows that they complete."""
         if len(words) == 0:

@@ -53,7 +53,7 @@ def open_events(
         sensor_size: (height, width), needed for PointCloud2 only.
 
     Yields:
-        Windows, each valid until the next is asked for. For files, ``header`` is None and times are the sensor's.
+        Windows. For files, ``header`` is None and times are the sensor's.
 
     Raises:
         DataError: The recording cannot be read, or is of no known kind.

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from madm_core.events import accumulation, folding, registers, segments
 from madm_core.events.event_array import read_only
-from madm_core.events.grid_memory import new_sums
+from madm_core.events.grid_memory import new_sums, recycled_grid
 from madm_core.events.packed_sums import EMPTY
 from madm_core.events.pixel_map import PixelMap
 
 NO_MAP = np.empty(0, np.int32)
-MAX_SPARE = 3
 
 
 class GridAccumulator:
@@ -36,15 +35,8 @@ class GridAccumulator:
         self.registers = np.zeros(registers.REGISTERS, np.int64)
         self.lookup = pixel_map.lookup if pixel_map else NO_MAP
         self.sums, self.wide = new_sums(self._pixels)
-        self.grid = self._new_grid()
-        """(bins, pixels) float32 being accumulated, of which FILLED bins are valid; see the module segments."""
-        self._finished: list[NDArray[np.float32]] = []
-        self._spare: list[NDArray[np.float32]] = [self._new_grid()]
-
-    def release(self) -> None:
-        """Allow the memory of all finished grids to be used again."""
-        self._spare = (self._spare + self._finished)[-MAX_SPARE:]
-        self._finished = []
+        self.grid = recycled_grid(self.bins, self._pixels)
+        """(bins, pixels) float32 being accumulated, of which FILLED bins are valid; see the module registers."""
 
     def begin(self, t_start: int, t_end: int) -> bool:
         """Start the window [t_start, t_end) in ticks, dropping earlier events.
@@ -71,12 +63,11 @@ class GridAccumulator:
         )
 
     def finish(self) -> NDArray[np.float32]:
-        """End the window; returns its grid (bins, H, W), read-only, valid until :meth:`release`."""
+        """End the window; returns its grid (bins, H, W), read-only."""
         folding.finish(self.registers, self.sums, self.wide, self.grid)
         view = self.grid.reshape(self.bins, *self.shape)
         view.flags.writeable = False
-        self._finished.append(self.grid)
-        self.grid = self._spare.pop() if self._spare else self._new_grid()
+        self.grid = recycled_grid(self.bins, self._pixels)
         return view
 
     def discard(self) -> None:
@@ -101,6 +92,3 @@ class GridAccumulator:
     def out_of_time(self) -> int:
         """Events of the current window that came too early or too late for any bin."""
         return int(self.registers[registers.OUT_OF_TIME])
-
-    def _new_grid(self) -> NDArray[np.float32]:
-        return np.zeros((self.bins, self._pixels), np.float32)

@@ -46,6 +46,9 @@ def signs_of(word: Scalar) -> Scalar:
 @kernel
 def spill(registers: NDArray[np.int64], sums: NDArray[np.uint32], wide: NDArray[np.int64], pixel: Scalar) -> None:
     """Move a pixel's sums over to its 64-bit word, and note the pixel if there is room behind the words."""
+    if np.int64(pixel) == sums.shape[0] - 1:  # the sums of what is not wanted: no pixel of the grid
+        sums[pixel] = EMPTY
+        return
     word = sums[pixel]
     wide[pixel] += np.int64(signs_of(word)) * WIDE_UNIT + np.int64(times_of(word))
     sums[pixel] = EMPTY

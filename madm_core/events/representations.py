@@ -113,9 +113,6 @@ class Renderer(Protocol):
 
     out_of_frame: int
 
-    def release(self) -> None:
-        """Allow the memory of pictures rendered so far to be used again."""
-
     def render(self, words: NDArray[np.int64], t_start: int, t_end: int) -> tuple[NDArray[np.float32], int]:
         """Return a read-only (channels, H, W) float32 picture of events (N, 2), and how many are in it."""
 
@@ -126,10 +123,6 @@ class VoxelGridRenderer:
     def __init__(self, bins: int, height: int, width: int) -> None:
         self._accumulator = GridAccumulator(bins, height, width)
         self.out_of_frame = 0
-
-    def release(self) -> None:
-        """See :class:`Renderer`."""
-        self._accumulator.release()
 
     def render(self, words: NDArray[np.int64], t_start: int, t_end: int) -> tuple[NDArray[np.float32], int]:
         """See :class:`Renderer`."""
@@ -155,9 +148,6 @@ class PolarityHistogramRenderer:
         self._shape = (2, height, width)
         self.out_of_frame = 0
 
-    def release(self) -> None:
-        """Do nothing: every picture has memory of its own."""
-
     def render(self, words: NDArray[np.int64], t_start: int, t_end: int) -> tuple[NDArray[np.float32], int]:
         """See :class:`Renderer`."""
         counts = np.zeros(self._shape, np.float32)
@@ -172,9 +162,6 @@ class TimeSurfaceRenderer:
     def __init__(self, height: int, width: int) -> None:
         self._shape = (2, height, width)
         self.out_of_frame = 0
-
-    def release(self) -> None:
-        """Do nothing: every picture has memory of its own."""
 
     def render(self, words: NDArray[np.int64], t_start: int, t_end: int) -> tuple[NDArray[np.float32], int]:
         """See :class:`Renderer`."""

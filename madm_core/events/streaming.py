@@ -83,7 +83,7 @@ class EventStream:
             now_ns: Time of the clock that stamps the packets, for shedding load (``EventWindow.max_lag_ms``).
 
         Returns:
-            The windows that this packet completes, oldest first; valid until the next call.
+            The windows that this packet completes, oldest first.
 
         Raises:
             InvalidInputError: Unknown encoding, impossible size or time, or not the stream's size and encoding; the
@@ -107,7 +107,6 @@ class EventStream:
         self.statistics.truncated_bytes += decoder.drop_partial_word()
         self._headers.newest = header
         assert self._windows is not None and self._clock is not None
-        self._windows.release()
         if len(words):
             words = self._correct_clock(words, packet.stamp_ns)
             closed = self._accumulate(words, packet.stamp_ns, header)
@@ -151,7 +150,6 @@ class EventStream:
         if self._windows is None:
             self._start("decoded", width, height, tick_ns)
         assert self._windows is not None
-        self._windows.release()
         self._headers.newest = header
         events = as_events(events)
         if np.any(events["t"][1:] < events["t"][:-1]):
@@ -165,21 +163,18 @@ class EventStream:
         """End a window at a host time, such as the stamp of a frame (mode ``stamps``)."""
         if self._clock is None or self._windows is None or not self._clock.started:
             return []
-        self._windows.release()
         return self._finish(self._windows.add_boundary(self._clock.tick(stamp_ns)))
 
     def finish(self) -> list[ClosedWindow]:
         """Close the open window at the end of a recording; leaves out one without events."""
         if self._clock is None or self._windows is None:
             return []
-        self._windows.release()
         return self._finish([span for span in self._windows.finish() if span.events])
 
     def flush_waiting(self, now_ns: int) -> list[ClosedWindow]:
         """Close a window due for ``max_wait_ms`` by ``now_ns``, the time of the clock that stamps the packets."""
         if self._clock is None or self._windows is None or not self._clock.started:
             return []
-        self._windows.release()
         return self._finish(self._windows.flush(self._clock.tick(now_ns)))
 
     def _start(self, encoding: str, width: int, height: int, tick_ns: int) -> None:
@@ -226,7 +221,6 @@ class EventStream:
         self.statistics.dropped_packets += 1
         if self._decoder is not None:
             self._decoder.mark_gap()
-        self._windows.release()
         if not self._shedder.begins_at(stamp_ns):
             return []
         return self._finish(self._windows.advance(self._clock.tick(stamp_ns)))

@@ -51,10 +51,6 @@ class TimeWindows:
         """First tick of the open window; None before the first event."""
         return None if self._origin is None else self._start
 
-    def release(self) -> None:
-        """Allow the memory of all windows closed so far to be used again."""
-        self.accumulator.release()
-
     def add(self, words: NDArray[np.int64]) -> list[WindowSpan]:
         """Add events as (N, 2) words in stream order; returns the windows that they complete."""
         closed: list[WindowSpan] = []

@@ -79,7 +79,7 @@ class ClosedWindow:
     """A finished window.
 
     Attributes:
-        grid: (bins, H, W) float32, read-only. Valid until the next call of its stream: copy it to keep it longer.
+        grid: (bins, H, W) float32, read-only. Its memory is used again once nobody refers to it.
         t_start_ns: Host time of the window's start, nanoseconds.
         t_end_ns: Host time of its end.
         header: What the last packet that contributed was added with; of the last packet at all for an empty window.

@@ -40,14 +40,13 @@ def test_windows_in_turn_hold_nothing_of_each_other(reference_grid, random_event
     accumulator = GridAccumulator(4, 16, 16)
     for window in range(8):
         events = random_events(37 * (window % 3), 16, 16, 1000, seed=window, t_first=window * 1000)
-        accumulator.release()
         accumulator.begin(window * 1000, (window + 1) * 1000)
         accumulator.add(as_words(events), 0)
         expected = reference_grid(events, 4, 16, 16, window * 1000, (window + 1) * 1000)
         np.testing.assert_allclose(accumulator.finish(), expected, atol=1e-5, rtol=1e-6)
 
 
-def test_finished_grids_stay_until_released(random_events):
+def test_finished_grids_stay_while_they_are_referred_to(random_events):
     accumulator = GridAccumulator(2, 8, 8)
     grids = []
     for window in range(6):

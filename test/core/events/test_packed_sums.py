@@ -47,6 +47,16 @@ def test_busy_pixels_stay_exact_in_any_order(reference_grid, bins, count):
     np.testing.assert_array_equal(voxel_grid(*shuffled, **options).numpy(), grid)
 
 
+def test_many_unwanted_events_reach_no_pixel(reference_grid):
+    """All events that lie outside the sensor share one word, which overflows too."""
+    events = busy_events(40_000, 3)
+    events["x"][events["x"] == 2] = 6
+    columns = [np.ascontiguousarray(events[name]) for name in ("x", "y", "t", "p")]
+    grid = voxel_grid(*columns, bins=4, height=5, width=6, t_start=0, t_end=50_000).numpy()
+    expected = reference_grid(events, 4, 5, 6, 0, 50_000)
+    np.testing.assert_allclose(grid, expected, atol=1e-5 + 2e-7 * np.abs(expected).max(), rtol=0)
+
+
 def test_a_discarded_window_leaves_no_sums_of_either_size():
     accumulator = GridAccumulator(3, 5, 6)
     events = busy_events(8000, 0)

@@ -47,7 +47,6 @@ def test_renderers_count_what_is_outside(name, random_events):
     events["y"][:5] = 8
     renderer = make_renderer(name, 3, 8, 8)
     grid, count = renderer.render(as_words(events), 0, 500)
-    renderer.release()
     assert grid.shape == (3 if name == "voxel_grid" else 2, 8, 8) and grid.any()
     assert (count, renderer.out_of_frame) == (95, 5)
 
