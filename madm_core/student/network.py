@@ -124,6 +124,11 @@ class DeployedStudent(nn.Module):
         network.to(dtype)
         self.eval()
 
+    def train(self, mode: bool = True) -> DeployedStudent:
+        """Stays in evaluation mode: exporters that put a network back into "its" mode would switch dropout on."""
+        super().train(False)
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) images in [0, 1] -> (B, K, h, w) logits."""
         features = self.network.stages(images.to(self.dtype))

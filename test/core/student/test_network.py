@@ -35,7 +35,7 @@ def test_the_deployed_form_is_the_same_at_the_images_size(small_student):
     deployment = copy.deepcopy(small_student).deploy("cpu", "fp32")
     torch.testing.assert_close(deployment.run(images), expected, rtol=1e-5, atol=1e-5)
     assert (deployment.device.type, deployment.precision, deployment.runtime) == ("cpu", "fp32", "PyTorch")
-    assert not any(module.training for module in deployment.run.modules())
+    assert not any(module.training for module in deployment.run.train().modules())
     half = copy.deepcopy(small_student).deploy("cpu", "bf16").run(images)
     assert half.dtype == torch.bfloat16
     assert (half.argmax(1) == expected.argmax(1)).float().mean() > 0.95

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,8 +14,10 @@ from madm_core.labels import LabelSet
 from madm_core.modalities import ThermalModality
 from madm_core.model.checksums import directory_checksums
 from madm_core.model_directory import load_model_directory
+from madm_core.segmenter import Segmenter
 from madm_core.student.architecture import StudentArchitecture
 from madm_core.student.student_directory import save_student_directory, start_from
+from madm_ros.commands.export_model import main as export_model
 
 
 @pytest.fixture
@@ -77,3 +80,12 @@ def test_weights_of_another_size_are_refused(directory, tmp_path):
         start_from(str(directory), StudentArchitecture.of_size("b0-half", 11))
     with pytest.raises(BaseModelError, match="cannot start from"):
         start_from(str(tmp_path / "nothing"), StudentArchitecture.of_size("b0", 11))
+
+
+def test_an_exported_student_says_the_same(directory, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert export_model(["--model", str(directory), "--format", "onnx", "--output", str(tmp_path / "onnx")]) == 0
+    image = np.random.default_rng(0).random((40, 60, 3), np.float32)
+    student, program = (Segmenter.from_pretrained(path, device="cpu") for path in (directory, tmp_path / "onnx"))
+    assert (student.segment(image).labels == program.segment(image).labels).mean() > 0.999
