@@ -31,13 +31,13 @@ def event_types(monkeypatch):
 def test_mutated_messages(name, event_types, capfd):
     cases = fuzz_messages.MessageCases(fuzz_messages.KINDS[name], seed=1)
     outcomes: Counter[str] = Counter()
-    for index in range(2, 162):
+    for index in range(2, 102):
         outcome = cases(index)
         assert not outcome.startswith("problem"), f"message {index}: {outcome}"
         outcomes[outcome.partition(":")[0]] += 1
     cases.close()
-    assert outcomes["accepted"] + outcomes["accepted without a frame"] >= 12
-    assert outcomes["rejected"] >= 60
+    assert outcomes["accepted"] + outcomes["accepted without a frame"] >= 8
+    assert outcomes["rejected"] >= 35
 
 
 @pytest.mark.parametrize("name", [name for name in fuzz_files.KINDS if name not in fuzz_files.WITH_NETWORKS])
@@ -45,6 +45,6 @@ def test_damaged_files(name, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with warnings.catch_warnings():
         cases = fuzz_files.FileCases(fuzz_files.KINDS[name], name, seed=1, folder=tmp_path)
-        outcomes = [run_case(cases, index) for index in range(12)]
+        outcomes = [run_case(cases, index) for index in range(8)]
     assert not [outcome for outcome in outcomes if outcome.startswith("problem")]
     assert [outcome for outcome in outcomes if outcome.startswith("rejected")]
