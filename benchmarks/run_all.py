@@ -19,13 +19,25 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Runs all; 0 when all of them ended well."""
     parser = argparse.ArgumentParser(description="Run the CPU benchmarks.")
-    parser.add_argument("--full", action="store_true", help="all sizes; takes half an hour instead of some minutes")
+    parser.add_argument("--full", action="store_true", help="all sizes and the long ones; takes hours instead of minutes")
     full = parser.parse_args().full
     commands = {
         "events": ["events.py"] if full else ["events.py", "--quick"],
         "inference": ["inference.py"],
+        "node_stages": ["node_stages.py"],
         "node_latency": ["node_latency.py", "--seconds", "20" if full else "6"],
     }
+    if full:
+        commands |= {
+            "event_node": ["event_node.py"],
+            "student": ["student.py"],
+            "training_step": ["training_step.py", "--size", "tiny"],
+            "faults": ["faults.py"],
+            "fuzz_messages": ["fuzz_messages.py"],
+            "fuzz_files": ["fuzz_files.py"],
+            "endurance": ["endurance.py"],
+            "bag_memory": ["bag_memory.py"],
+        }
     results = HERE / "results"
     results.mkdir(exist_ok=True)
     failed = []

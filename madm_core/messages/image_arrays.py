@@ -175,7 +175,7 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
 def _decoded(data: np.ndarray) -> np.ndarray | None:
     """The picture in (N,) uint8 compressed bytes as OpenCV gives it, None if they are no such picture."""
     try:
-        width, height = Image.open(io.BytesIO(data), formats=_COMPRESSIONS).size  # reads the header only
+        width, height = Image.open(io.BytesIO(data.tobytes()), formats=_COMPRESSIONS).size  # reads the header only
     except Exception:  # damaged headers make Pillow's parsers fail in many ways
         return None
     if width * height > MAX_COMPRESSED_PIXELS:
