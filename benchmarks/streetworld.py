@@ -5,6 +5,7 @@
     python benchmarks/streetworld.py --base ... --seeds 0 1 2 --jobs 2                 # the whole table
     python benchmarks/streetworld.py --base ... --only madm oracle --modality depth    # some cells
     python benchmarks/streetworld.py --print                                           # the table as it is
+    python benchmarks/streetworld.py --print --page docs/streetworld.md                # the same, into the page
 
 Finished runs are skipped and interrupted ones resumed, so the same command goes on where it was stopped. Every run
 adds one line to ``benchmarks/streetworld/results.jsonl``. Each process is single-threaded.
@@ -34,6 +35,7 @@ from madm_core.labels import MADM11  # noqa: E402
 
 RESULTS = HERE / "streetworld" / "results.jsonl"
 STEPS = 600
+MARK = "<!-- the table of benchmarks/streetworld.py -->"
 SOURCE_ALONE = {
     "target_loss_weight": 0.0,
     "source_only_fraction": 1.0,
@@ -69,7 +71,7 @@ MAIN = {
         },
     ),
     "madm": Variant("MADM, `recipe: madm`", MADM),
-    "madm-long": Variant("the same, 2.5 times the steps (the models that ship)", MADM_LONG, steps=2.5),
+    "madm-long": Variant("the same, 2.5 times the steps, four fifths of them source only", MADM_LONG, steps=2.5),
     "oracle": Variant(
         "supervised on the target's labels", {**SOURCE_ALONE, "appearance_probability": 0.0}, source="target"
     ),
@@ -122,12 +124,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"optimisation steps of a run (default {STEPS})")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the table and train nothing")
+    parser.add_argument("--page", type=Path, help="put the table between this page's two marks as well")
     arguments = parser.parse_args()
     if not arguments.only_print:
         if arguments.base is None:
             parser.error("--base is needed to train")
         run_missing(arguments)
-    print(table(read_results(arguments.results), arguments.steps))
+    found = table(read_results(arguments.results), arguments.steps)
+    print(found)
+    if arguments.page is not None:
+        before, _, after = arguments.page.read_text(encoding="utf-8").split(MARK)
+        arguments.page.write_text(f"{before}{MARK}\n{found}\n{MARK}{after}", encoding="utf-8")
 
 
 def run_missing(arguments: argparse.Namespace) -> None:
@@ -202,22 +209,26 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 
 def table(results: Iterable[dict[str, Any]], steps: int) -> str:
-    """Markdown: test mIoU (native) of each variant and modality as mean and half the spread of the seeds, then the
-    seconds, then each class's IoU."""
+    """Markdown: test mIoU of each variant and modality as mean and half the spread of the seeds, with the mean seconds
+    of its runs; then each class's IoU."""
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in results:
         if line["run"].endswith(f"_{steps}"):
             cells.setdefault((line["variant"], line["modality"]), []).append(line)
-    rows = ["| variant | RGB | depth | thermal | event | steps | CPU seconds |", "|---|---|---|---|---|---|---|"]
+    columns = {"RGB": ("rgb", "native"), "depth": ("depth", "native"), "depth, every pixel": ("depth", "every_pixel"),
+               "thermal": ("thermal", "native"), "event": ("event", "native")}  # fmt: skip
+    rows = [f"| variant | {' | '.join(columns)} | steps | CPU seconds |", "|---|" + "---|" * (len(columns) + 2)]
     for name, variant in VARIANTS.items():
         found = [line for modality in ("rgb", *MODALITIES) for line in cells.get((name, modality), [])]
         if not found and name in CORRECTIONS:
             continue
-        numbers = [_mean_and_spread([line["native"]["mean_iou"] for line in cells.get((name, modality), [])])
-                   for modality in ("rgb", *MODALITIES)]  # fmt: skip
+        numbers = [
+            _mean_and_spread([line[which]["mean_iou"] for line in cells.get((name, modality), [])])
+            for modality, which in columns.values()
+        ]
         if variant.sees_target:
             numbers[0] = "-"
-        seconds = _mean_and_spread([line["cpu_seconds"] for line in found], digits=0)
+        seconds = f"{sum(line['cpu_seconds'] for line in found) / len(found):.0f}" if found else "not run"
         rows.append(f"| {variant.title} | {' | '.join(numbers)} | {round(steps * variant.steps)} | {seconds} |")
     rows += ["", "| variant | sensor | " + " | ".join(MADM11.names) + " |", "|---|---|" + "---|" * len(MADM11)]
     for (name, modality), lines in cells.items():
@@ -226,13 +237,13 @@ def table(results: Iterable[dict[str, Any]], steps: int) -> str:
     return "\n".join(rows)
 
 
-def _mean_and_spread(values: list[float], digits: int = 1) -> str:
+def _mean_and_spread(values: list[float]) -> str:
     """Mean, and half of the distance between the highest and the lowest of several seeds."""
     values = [value for value in values if value is not None and not math.isnan(value)]
     if not values:
         return "not run"
-    mean = f"{sum(values) / len(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {(max(values) - min(values)) / 2:.{digits}f}"
+    mean = f"{sum(values) / len(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {(max(values) - min(values)) / 2:.1f}"
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python demo/train_models.py --base runs/madm-street-base               # the base in half precision, three models
 
 Each model is adapted: it learns from labelled colour pictures and unlabelled frames of its own sensor, by
-``recipe: madm``. No label of a depth, thermal or event frame is ever used. The runs are those of the row ``madm-long``
-in ``benchmarks/streetworld.py`` with seed 0; where that has made them already, they are taken from there.
+``recipe: madm``. No label of a depth, thermal or event frame is ever used. The runs are those of the row ``madm`` of
+``benchmarks/streetworld.py`` with seed 0; where that has made them already, they are taken from there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.streetworld_experiment import STREETS, Run, make_streets, train 
 from benchmarks.streetworld_scoring import MODALITIES  # noqa: E402
 from madm_core.model_directory import load_model_directory, save_model_directory  # noqa: E402
 
-ROW, SEED = "madm-long", 0
+ROW, SEED = "madm", 0
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="directory that train_street_base wrote")
     parser.add_argument("--work", type=Path, default=Path("runs/streetworld"), help="folder of data and runs")
     parser.add_argument("--output", type=Path, default=HERE)
-    parser.add_argument("--steps", type=int, default=STEPS, help="of the table's rows; this one has 2.5 times as many")
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -146,9 +146,9 @@ def test_the_table_says_what_was_not_run(bench):
     def line(seed, value):
         scores = {"mean_iou": value, "pixel_accuracy": 0.0, "iou": dict.fromkeys(MADM11.names, value)}
         return {"run": f"madm_depth_{seed}_600", "variant": "madm", "modality": "depth", "seed": seed,
-                "native": scores, "cpu_seconds": 300.0}  # fmt: skip
+                "native": scores, "every_pixel": {**scores, "mean_iou": 30.0}, "cpu_seconds": 300.0}  # fmt: skip
 
     text = bench.table.table([line(0, 20.0), line(1, 23.0)], 600)
-    assert "| MADM, `recipe: madm` | - | 21.5 ± 1.5 | not run | not run | 600 | 300 ± 0 |" in text
+    assert "| MADM, `recipe: madm` | - | 21.5 ± 1.5 | 30.0 ± 0.0 | not run | not run | 600 | 300 |" in text
     assert "| MADM, `recipe: madm` | depth | 21.5 ± 1.5 |" in text
     assert "21.5" not in bench.table.table([line(0, 20.0), line(1, 23.0)], 300)
