@@ -20,7 +20,7 @@ setup(
     maintainer="madm_ros maintainers",
     maintainer_email="maintainers@users.noreply.github.com",
     packages=find_packages(include=["madm_core*", "madm_ros*"]),
-    package_data={"madm_core": ["py.typed"]},
+    package_data={"madm_core": ["py.typed", "evaluation/page/*"]},
     python_requires=">=3.10",
     install_requires=[
         "setuptools",
@@ -32,6 +32,7 @@ setup(
         "safetensors>=0.5",
         "numpy>=1.26",
         "opencv-python-headless>=4.9",
+        "jinja2>=3.1",
         "packaging>=23",
         "pillow>=10",
         "pyyaml>=6",
@@ -61,6 +62,7 @@ setup(
         "openvino": ["openvino>=2024.4"],
         "ray": ["ray>=2.30"],
         "viz": ["rerun-sdk>=0.23"],
+        "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"],
         # colcon test looks for an extra of this name that holds pytest.
         "test": ["hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
         "dev": [

@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Runs all; 0 when all of them ended well."""
     parser = argparse.ArgumentParser(description="Run the CPU benchmarks.")
-    parser.add_argument("--full", action="store_true", help="all sizes and the long ones; takes hours instead of minutes")
+    parser.add_argument("--full", action="store_true", help="all sizes and the long ones; hours instead of minutes")
     full = parser.parse_args().full
     commands = {
         "events": ["events.py"] if full else ["events.py", "--quick"],
