@@ -13,7 +13,7 @@ import yaml
 
 from madm_core.adaptation.training_config import TrainingConfig
 from madm_core.config import read_yaml_mapping, to_mapping
-from madm_core.errors import ConfigError
+from madm_core.errors import CheckpointError, ConfigError
 
 _FREE_KEYS = frozenset({"output", "cache", "log_every", "preview_every", "validate_every", "checkpoint_every"}) | {
     "keep_checkpoints",
@@ -86,10 +86,21 @@ class RunDirectory:
         return changes
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Appends one line of numbers to ``metrics.jsonl``; what is not finite is written as null."""
+        """Appends one line of numbers to ``metrics.jsonl``; what is not finite is written as null.
+
+        Raises:
+            CheckpointError: It cannot be written (a full disk, say).
+        """
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        with self.metrics_file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step, **finite}) + "\n")
+        try:
+            with self.metrics_file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"step": step, **finite}) + "\n")
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write {self.metrics_file}",
+                got=error.strerror,
+                do="free some space on the disk; the run goes on from its last checkpoint with --resume",
+            ) from error
 
     def forget_after(self, step: int) -> None:
         """Takes out the lines of steps after ``step``: a resumed run writes them again. Half-written lines go too."""

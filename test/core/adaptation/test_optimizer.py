@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set_learning_rate
-from madm_core.errors import ConfigError
+from madm_core.errors import ConfigError, MissingDependencyError
 
 
 def network():
@@ -39,6 +41,14 @@ def test_rates_follow_the_schedule_from_their_own_base():
     set_learning_rate(optimizer, 0.5)
     set_learning_rate(optimizer, 0.1)
     assert sorted({group["lr"] for group in optimizer.param_groups}) == pytest.approx([1e-6, 1e-4])
+
+
+def test_missing_bitsandbytes_is_said_with_the_way_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as if it were not installed
+    with pytest.raises(
+        MissingDependencyError, match=r"needs bitsandbytes.*[Pp]ip install bitsandbytes.*optimizer=adamw"
+    ):
+        make_optimizer([], "adamw8bit", (0.9, 0.999), device=torch.device("cuda"))
 
 
 def test_mistakes_are_named():

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from madm_core.adaptation import run_directory
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
-from madm_core.errors import ConfigError
+from madm_core.errors import CheckpointError, ConfigError
 
 
 def test_a_new_run_spells_its_configuration_out_and_is_not_overwritten(tiny_config):
@@ -55,6 +56,13 @@ def test_a_kill_while_rewriting_keeps_the_old_file(tmp_path, monkeypatch):
         directory.forget_after(0)
     monkeypatch.undo()
     assert directory.metrics_file.read_text() == before
+
+
+def test_a_full_disk_under_the_metrics_is_explained(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.metrics_file = Path("/dev/full")
+    with pytest.raises(CheckpointError, match="cannot write /dev/full.*No space left.*--resume"):
+        directory.log(1, {"loss": 1.0})
 
 
 def test_the_advice_names_the_configuration(tmp_path):
