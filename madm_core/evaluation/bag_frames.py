@@ -15,7 +15,7 @@ from madm_core.data.message_types import header_stamp_ns
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.evaluation.event_buffer import EventBuffer
 from madm_core.evaluation.labels import COMPRESSED_IMAGE, IMAGE_TYPES, TrueLabels
-from madm_core.evaluation.match_counts import MatchCounts as MatchCounts  # part of this module's interface
+from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import voxel_grid
 from madm_core.labels import Labels
 from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array

@@ -17,8 +17,8 @@ from madm_core.data.bag_storage import BagMessage
 from madm_core.data.event_topics import EVENT_PACKET, POINT_CLOUD
 from madm_core.data.message_types import header_stamp_ns
 from madm_core.errors import InvalidInputError
-from madm_core.evaluation.bag_frames import MatchCounts
 from madm_core.evaluation.live_matching import LiveAnswers, LivePrediction
+from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import ClosedWindow, EventStream, EventWindow
 from madm_core.messages.event_messages import parse_event_array, parse_event_packet, parse_point_cloud2
 from madm_core.modalities import EncodedImage, EventModality, Modality

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from madm_core.data.bag import BagReader
 from madm_core.data.bag_storage import BagMessage
 from madm_core.errors import DataError, InvalidInputError
-from madm_core.evaluation.bag_frames import MatchCounts, in_order, match_stamps
+from madm_core.evaluation.bag_frames import in_order, match_stamps
 from madm_core.evaluation.bag_request import BagRequest
 from madm_core.evaluation.bag_scores import BagScores, percentiles
 from madm_core.evaluation.evaluation_result import ReportSection
@@ -21,6 +21,7 @@ from madm_core.evaluation.frame_results import FrameObserver, FrameResult, show
 from madm_core.evaluation.labels import COMPRESSED_IMAGE, TrueLabels, labels_of_folder, labels_of_topic
 from madm_core.evaluation.live_frames import AnsweredFrame, answered_images, answered_windows
 from madm_core.evaluation.live_matching import LiveAnswers, LiveComparison
+from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.labels import Labels
 from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
 from madm_core.modalities import EventModality

@@ -13,8 +13,9 @@ from madm_core.data.event_clouds import event_cloud_fields
 from madm_core.data.event_topics import POINT_CLOUD
 from madm_core.data.message_types import stamp_fields
 from madm_core.errors import DataError
-from madm_core.evaluation.bag_frames import MatchCounts, check_topic, event_frames, image_frames, in_order, match_stamps
+from madm_core.evaluation.bag_frames import check_topic, event_frames, image_frames, in_order, match_stamps
 from madm_core.evaluation.labels import TrueLabels, labels_of_topic
+from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import EVENT_DTYPE
 from madm_core.labels import MADM11
 from madm_core.messages.image_arrays import array_to_image_fields

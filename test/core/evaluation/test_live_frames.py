@@ -7,9 +7,9 @@ from madm_core.data.event_clouds import event_cloud_fields
 from madm_core.data.event_topics import POINT_CLOUD
 from madm_core.data.message_types import stamp_fields, standard_types
 from madm_core.errors import InvalidInputError
-from madm_core.evaluation.bag_frames import MatchCounts
 from madm_core.evaluation.live_frames import answered_images, answered_windows
 from madm_core.evaluation.live_matching import LiveAnswers
+from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import EVENT_DTYPE
 from madm_core.messages.image_arrays import array_to_image_fields, image_to_array
 from madm_core.modalities import EventModality, ThermalModality
