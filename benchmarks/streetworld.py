@@ -83,6 +83,12 @@ ABLATIONS = {
     ),
     "regression-only": Variant("latent regression, no noise", {**MADM, "noise_start": 0}),
     "random-unet": Variant("MADM from an untrained UNet", MADM, base="random"),
+    "oracle-random-unet": Variant(
+        "supervised on the target's labels, from an untrained UNet",
+        {**SOURCE_ALONE, "appearance_probability": 0.0},
+        source="target",
+        base="random",
+    ),
     "photo-base": Variant("MADM from a base pretrained on photos alone", MADM, base="photo"),
     "source-appearance-long": Variant(
         "source only + appearance augmentation, as many seconds as MADM", SOURCE_ALONE, steps=1.8

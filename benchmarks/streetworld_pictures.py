@@ -45,9 +45,10 @@ def main() -> None:
     for modality in MODALITIES:
         models = {name: arguments.work / "runs" / f"{name}_{modality if VARIANTS[name].sees_target else 'rgb'}_0_"
                   f"{arguments.steps}" / "model" for name in COLUMNS}  # fmt: skip
-        if all(path.is_dir() for path in models.values()):
-            _write(arguments.output / f"streetworld_{modality}.png",
-                   before_and_after(models, modality, test, arguments.frames))  # fmt: skip
+        there = {name: path for name, path in models.items() if path.is_dir()}
+        if "madm" in there:
+            picture = before_and_after(there, modality, test, arguments.frames)
+            _write(arguments.output / f"streetworld_{modality}.png", picture)
     curves = pseudo_label_curves(read_results(arguments.results), arguments.steps)
     if curves:
         (arguments.output / "streetworld_pseudo_labels.svg").write_text(curves, encoding="utf-8")
