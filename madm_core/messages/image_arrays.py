@@ -37,8 +37,8 @@ _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
 _COMPRESSIONS = ("JPEG", "PNG", "TIFF")
 """What compressed_image_transport sends. OpenCV would try a dozen more decoders on whatever arrives."""
 
-MAX_COMPRESSED_PIXELS = 1 << 25
-"""33 million, an 8K picture: a few hundred bytes can claim to be a picture that fills the memory."""
+MAX_COMPRESSED_PIXELS = 1 << 23
+"""8 million, a 4K picture: a few hundred bytes can claim to be a picture that fills the memory."""
 
 
 class ImageFields(Protocol):
