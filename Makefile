@@ -5,17 +5,18 @@ READY := $(VENV)/.ready
 RUN := env -u PYTHONPATH AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VENV)/bin:$(PATH) \
 	ROS_AUTOMATIC_DISCOVERY_RANGE=$(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST) \
 	FASTRTPS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds_shared_memory.xml
-EXTRAS := ros,streetworld,dsec,export,openvino,ray,viz,test,dev
+EXTRAS := ros,streetworld,dsec,export,openvino,ray,viz,docs,test,dev
 # Whole files go to one of these processes; a machine with more cores may give more.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup test demo bench lint build clean
+.PHONY: help setup test demo bench lint docs build clean
 
 help:
 	@echo "make demo    street world -> segmentation node -> pictures in demo/out, for depth, thermal and events"
 	@echo "make test    all tests"
 	@echo "make bench   benchmarks (minutes; compare ratios, not times)"
 	@echo "make lint    ruff and mypy"
+	@echo "make docs    the documentation as a site, in build/site"
 	@echo "make build   colcon build of the ROS 2 package into build/ and install/"
 	@echo "make setup   only the environment .venv (2.5 GB; $(PYTHON) must be 3.10 to 3.12)"
 	@echo "make clean   remove what the others made, the environment included"
@@ -45,6 +46,10 @@ lint: $(READY)
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+
+docs: $(READY)
+	@$(RUN) env NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@echo "build/site/index.html is ready."
 
 build: $(READY)
 	@$(RUN) colcon build

@@ -10,6 +10,8 @@ import pytest
 # One thread a process, set before torch is imported: tests start several processes that share few cores, and labels are
 # compared to the pixel between processes, where another number of threads may round a tie differently.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The one test of two threads shall not spin while it waits for a core that others use.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

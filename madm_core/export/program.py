@@ -54,7 +54,8 @@ class ProgramModule(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network.eval()
+        self.network = network
+        self.eval()  # the exporter puts a module back into the mode that it found it in
 
     def forward(self, images: Tensor) -> Tensor:
         """(1, 3, h, w) -> (1, classes, h, w)."""

@@ -9,22 +9,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def generate_tables():
-    spec = importlib.util.spec_from_file_location("generate_tables", ROOT / "docs" / "generate_tables.py")
+def load_generator():
+    spec = importlib.util.spec_from_file_location("generate_reference", ROOT / "docs" / "generate_reference.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_tables_are_those_of_the_code(generate_tables):
+GENERATOR = load_generator()
+
+
+@pytest.mark.parametrize("file", GENERATOR.FILES)
+def test_generated_sections_are_those_of_the_code(file):
     pytest.importorskip("rclpy", reason="the topics' table needs ROS message types")
-    readme = (ROOT / "README.md").read_text()
-    assert generate_tables.with_tables(readme) == readme, "run: python docs/generate_tables.py"
+    assert GENERATOR.filled(file) == (ROOT / file).read_text(), "run: python docs/generate_reference.py"
 
 
-def test_every_command_is_documented(generate_tables):
-    table = generate_tables.commands_table()
+def test_every_command_is_documented():
+    table = GENERATOR.commands_table()
     commands = {path.stem for path in (ROOT / "madm_ros" / "commands").glob("*.py")} - {"__init__"}
     assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) == commands
 
