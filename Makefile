@@ -6,14 +6,17 @@ RUN := env -u PYTHONPATH AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VE
 	ROS_AUTOMATIC_DISCOVERY_RANGE=$(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST) \
 	FASTRTPS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds_shared_memory.xml
 EXTRAS := ros,streetworld,dsec,export,openvino,ray,viz,docs,test,dev
+# The lock has the hashes of one Python on one platform; elsewhere versions are pinned without hashes.
+LOCK_FITS := -c 'import platform, sys; sys.exit((sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"))'
 # Whole files go to one of these processes; a machine with more cores may give more.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup test demo bench lint docs build clean
+.PHONY: help setup test demo streetworld-quick bench lint docs build clean
 
 help:
 	@echo "make demo    street world -> segmentation node -> pictures in demo/out, for depth, thermal and events"
 	@echo "make test    all tests"
+	@echo "make streetworld-quick  source only against MADM on the synthetic street, two trainings of some minutes"
 	@echo "make bench   benchmarks (minutes; compare ratios, not times)"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation as a site, in build/site"
@@ -23,11 +26,13 @@ help:
 
 setup: $(READY)
 
-$(READY): constraints.txt setup.py pyproject.toml
+$(READY): constraints.txt requirements.lock setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f"Python 3.10 to 3.12 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
 	@echo "Setting up $(VENV) (about 2 minutes and 2.5 GB) ..."
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt "setuptools<80" wheel
+	@if $(VENV)/bin/python $(LOCK_FITS); then env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet \
+		--require-hashes --no-deps --no-build-isolation --requirement requirements.lock; fi
 	@env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[$(EXTRAS)]"
 	@touch $(READY)
 	@echo "$(VENV) is ready."
@@ -38,6 +43,9 @@ test: $(READY)
 
 demo: $(READY)
 	@$(RUN) python demo/run.py
+
+streetworld-quick: $(READY)
+	@$(RUN) python benchmarks/streetworld_quick.py
 
 bench: $(READY)
 	@$(RUN) python benchmarks/run_all.py

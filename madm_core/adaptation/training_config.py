@@ -121,7 +121,15 @@ class TrainingConfig:
                 expected=f"(height, width), multiples of {4 * LATENT_STRIDE}",
             )
         # Resolved here, so that a mistake in any section is found before anything is loaded.
-        _ = self.resolved_method, self.labels, self.make_modality(), self.network_architecture
+        method, _ = self.resolved_method, (self.labels, self.make_modality(), self.network_architecture)
+        first = method.source_only_fraction * self.max_steps
+        noisy = method.noise_start > 0 and method.target_loss_weight > 0
+        if noisy and method.noise_end(self.max_steps) <= first < self.max_steps:
+            raise ConfigError(
+                "the noise on the teacher would be gone before there are pseudo-labels",
+                got=f"no noise from step {method.noise_end(self.max_steps)}, pseudo-labels from step {first:.0f}",
+                do="raise method.noise_end_fraction, or set method.noise_start=0 if no noise is what you want",
+            )
 
     @cached_property
     def resolved_method(self) -> Method:

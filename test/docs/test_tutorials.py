@@ -1,4 +1,4 @@
-"""The tutorials' commands run as they are written: blocks after `<!-- run: NAME -->`, in order, in one folder a name."""
+"""The tutorials run as written: blocks after `<!-- run: NAME -->`, in order, in one folder a name."""
 
 import os
 import re

@@ -84,7 +84,7 @@ def test_weights_of_another_size_are_refused(directory, tmp_path):
 
 def test_an_exported_student_says_the_same(directory, tmp_path):
     pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnx")
     assert export_model(["--model", str(directory), "--format", "onnx", "--output", str(tmp_path / "onnx")]) == 0
     image = np.random.default_rng(0).random((40, 60, 3), np.float32)
     student, program = (Segmenter.from_pretrained(path, device="cpu") for path in (directory, tmp_path / "onnx"))
