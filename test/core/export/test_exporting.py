@@ -52,7 +52,7 @@ def test_what_the_directory_says(exported: Path) -> None:
     assert described["program"]["opset"] == 18 and described["program"]["precision"] == "fp32"
     assert described["check"]["same_labels"] >= 0.999 and described["check"]["frames"] == 4
     assert described["exported_from"]["network"] == "madm"
-    assert "not adapted" in described["exported_from"]["provenance"]["summary"]
+    assert "synthetic streets" in described["exported_from"]["provenance"]["summary"]
     assert set(described["files"]) == {"model.onnx"}
 
 
