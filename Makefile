@@ -21,14 +21,14 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation as a site, in build/site"
 	@echo "make build   colcon build of the ROS 2 package into build/ and install/"
-	@echo "make setup   only the environment .venv (2.5 GB; $(PYTHON) must be 3.10 to 3.12)"
+	@echo "make setup   only the environment .venv (4 GB; $(PYTHON) must be 3.10 to 3.12)"
 	@echo "make clean   remove what the others made, the environment included"
 
 setup: $(READY)
 
 $(READY): constraints.txt requirements.lock setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f"Python 3.10 to 3.12 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
-	@echo "Setting up $(VENV) (about 2 minutes and 2.5 GB) ..."
+	@echo "Setting up $(VENV) (about 3 minutes and 4 GB) ..."
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt "setuptools<80" wheel
 	@if $(VENV)/bin/python $(LOCK_FITS); then env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet \

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from madm_core.events.windows import EventWindow
 
+_CAUGHT_UP = 0.1
+
 
 class LoadShedder:
     """Decides which packets to leave out.
 
-    Packets are left out from when the lag exceeds ``max_lag_ms`` until it is below half of that: whole windows are
-    lost now and then, instead of a part of every window or an ever growing delay.
+    Packets are left out from when the lag exceeds ``max_lag_ms`` until it is below a tenth of that: whole windows are
+    lost now and then, instead of a part of every window or an ever growing delay. Were the two lags closer, the next
+    pause would often begin before a whole window has been taken in, and none would ever be complete.
 
     Args:
         window: Gives the limit and the length of a window.
@@ -30,7 +33,7 @@ class LoadShedder:
                 return False, 0
             self._since = stamp_ns
             return True, 0
-        if lag_ms > self._limit_ms / 2:
+        if lag_ms > self._limit_ms * _CAUGHT_UP:
             return True, 0
         lost = int((stamp_ns - self._since) / 1e6 // self._window_ms) + 1
         self._since = None

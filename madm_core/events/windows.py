@@ -30,7 +30,7 @@ class EventWindow:
             Empty windows are not closed more often than this.
         max_events: Most events held in memory; a window that exceeds them is dropped whole and counted.
         max_lag_ms: With :meth:`EventStream.add` told the time, packets older than this start the shedding of whole
-            windows until the stream has caught up with half of it; None never sheds.
+            windows until the stream has caught up to a tenth of it; None never sheds.
 
     Raises:
         ConfigError: A value that cannot be used.
