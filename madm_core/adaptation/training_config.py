@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -122,12 +123,12 @@ class TrainingConfig:
             )
         # Resolved here, so that a mistake in any section is found before anything is loaded.
         method, _ = self.resolved_method, (self.labels, self.make_modality(), self.network_architecture)
-        first = method.source_only_fraction * self.max_steps
+        first = math.ceil(method.source_only_fraction * self.max_steps)
         noisy = method.noise_start > 0 and method.target_loss_weight > 0
-        if noisy and method.noise_end(self.max_steps) <= first < self.max_steps:
+        if noisy and 0 < first < self.max_steps and method.noise_end(self.max_steps) <= first:
             raise ConfigError(
                 "the noise on the teacher would be gone before there are pseudo-labels",
-                got=f"no noise from step {method.noise_end(self.max_steps)}, pseudo-labels from step {first:.0f}",
+                got=f"no noise from step {method.noise_end(self.max_steps)}, pseudo-labels from step {first}",
                 do="raise method.noise_end_fraction, or set method.noise_start=0 if no noise is what you want",
             )
 

@@ -278,7 +278,13 @@ def test_nothing_but_unreadable_files_ends_the_run(tiny_config, tmp_path):
 
 def test_source_only_steps_come_first(tiny_config):
     config = tiny_config(
-        method={"source_only_fraction": 0.5, "rare_class_sampling": False, "target_regression_weight": 0.0}, max_steps=4
+        method={
+            "source_only_fraction": 0.5,
+            "noise_end_fraction": 1.0,
+            "rare_class_sampling": False,
+            "target_regression_weight": 0.0,
+        },
+        max_steps=4,
     )
     Trainer(config, progress=False).run()
     assert ["target_loss" in line for line in lines(config)] == [False, False, True, True]
