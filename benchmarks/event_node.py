@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import struct
@@ -184,7 +185,7 @@ def measure(rate: float, seconds: float, model: Path, window_ms: float) -> dict[
         "labels": len(delays),
         "labels_hz": (len(arrivals) - 1) / (arrivals[-1] - arrivals[0]) if len(arrivals) > 1 else 0.0,
         "delay_ms_median": statistics.median(kept) if kept else None,
-        "delay_ms_p99": kept[int(0.99 * (len(kept) - 1))] if kept else None,
+        "delay_ms_p99": kept[math.ceil(0.99 * len(kept)) - 1] if kept else None,
         "delay_ms_max": kept[-1] if kept else None,
         **counts,
         "frames_dropped": {key: value for key, value in diagnostics.items() if key.startswith("frames_")},
