@@ -1,4 +1,4 @@
-"""requirements.lock holds what constraints.txt pins, with hashes: one of them changed alone would install two worlds."""
+"""requirements.lock holds what constraints.txt pins, with hashes: changed alone, one would contradict the other."""
 
 import re
 from pathlib import Path
