@@ -85,7 +85,7 @@ class DiffusionBackbone(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Images of latents: (B, 4, h, w) -> (B, 3, 8h, 8w) about [-1, 1], not clipped, without gradients."""
         vae = self.vae
-        scaled = latents.detach().to(vae.dtype) / vae.config.scaling_factor
+        scaled = latents.detach().to(vae.dtype) * (1 / vae.config.scaling_factor)
         decoded: Tensor = vae.decoder(vae.post_quant_conv(scaled))
         return decoded
 

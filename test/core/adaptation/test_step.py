@@ -15,7 +15,6 @@ from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set
 from madm_core.adaptation.schedules import LearningRateSchedule, pseudo_label_timestep
 from madm_core.adaptation.step import Batch
 from madm_core.model import head
-from madm_core.model.diffusion_backbone import DiffusionBackbone
 
 LOSSES = {
     "source_loss": "source_loss",
@@ -218,7 +217,7 @@ def test_variants(golden, make_golden_model, translate, variant):
 
 @pytest.fixture
 def reference_arithmetic(monkeypatch):
-    """Switches to the operations that the reference's code uses where ours round otherwise, and to its two threads.
+    """Switches to the operation that the reference's code uses where ours rounds otherwise, and to its two threads.
 
     Then the same PyTorch on the same kind of processor gives the golden numbers of the first step to the last bit.
     """
@@ -227,13 +226,7 @@ def reference_arithmetic(monkeypatch):
         embedded = layer(feature.flatten(2).transpose(1, 2).contiguous())
         return embedded.transpose(1, 2).contiguous().unflatten(2, feature.shape[2:])
 
-    @torch.no_grad()
-    def decode(backbone, latents):
-        vae = backbone.vae
-        return vae.decoder(vae.post_quant_conv(latents.detach() * (1 / vae.config.scaling_factor)))
-
     monkeypatch.setattr(head, "embed", embed)
-    monkeypatch.setattr(DiffusionBackbone, "decode", decode)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
