@@ -218,12 +218,26 @@ class Segmenter:
         """
         pixels = image.image if isinstance(image, EncodedImage) else image
         valid = image.valid if isinstance(image, EncodedImage) else None
-        logits = self._logits(pixels)
+        return self.prediction(self.logits(pixels), (pixels.shape[0], pixels.shape[1]), valid)
+
+    def prediction(
+        self, logits: Tensor, size: tuple[int, int], valid: npt.NDArray[np.bool_] | None = None
+    ) -> Prediction:
+        """What logits say at a size; of one run of the network it can be asked for several.
+
+        Args:
+            logits: (K, h, w) float32 of :meth:`logits`.
+            size: (height, width) of the labels; the logits are resized to it.
+            valid: (height, width): pixels where it is False get label 255; None: all of them are valid.
+
+        Raises:
+            InvalidInputError: ``valid`` has another size.
+            DeviceError: The device ran out of memory or stopped working.
+        """
+        logits = logits[None]
         with torch.inference_mode(), self._advice():
-            size = pixels.shape[:2]
-            shrinks = size[0] < logits.shape[-2] or size[1] < logits.shape[-1]
-            if shrinks:
-                logits = resize_image(logits, (size[0], size[1]))
+            if size[0] < logits.shape[-2] or size[1] < logits.shape[-1]:
+                logits = resize_image(logits, size)
             elif logits.shape[-2:] != size:
                 logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)
             highest, labels = logits[0].max(dim=0)
@@ -243,14 +257,10 @@ class Segmenter:
 
         They cover the whole image; h and w depend on the resize mode. Raises as :meth:`segment` does.
         """
-        return self._logits(image.image if isinstance(image, EncodedImage) else image)[0]
-
-    @torch.inference_mode()
-    def _logits(self, image: npt.NDArray[Any]) -> Tensor:
-        """(1, K, h, w) float32."""
-        with self._advice():
-            pixels = image_tensor(image, self.device)
-            return RESIZE_MODES[self.resize](pixels, self.image_size, self._run)
+        pixels = image.image if isinstance(image, EncodedImage) else image
+        with torch.inference_mode(), self._advice():
+            tensor = image_tensor(pixels, self.device)
+            return RESIZE_MODES[self.resize](tensor, self.image_size, self._run)[0]
 
     def _run(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) images of the network's size -> (B, K, h, w) float32 logits."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+import cv2
 import numpy as np
-import torch
+import numpy.typing as npt
+from torch import Tensor
 
+from madm_core.data.crops import resize_labels
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.evaluation.bag_frames import Frame
-from madm_core.evaluation.bag_scores import BagScores, resized_image, resized_labels
+from madm_core.evaluation.bag_scores import BagScores
 from madm_core.evaluation.frame_results import FrameObserver, FrameResult, ProtocolName, show
-from madm_core.labels import IGNORE
-from madm_core.modalities import EncodedImage
-from madm_core.segmenter import Segmenter
+from madm_core.segmenter import Prediction, Segmenter
 
 
 def evaluate(
@@ -53,8 +54,9 @@ def evaluate(
 def segment_frame(segmenter: Segmenter, frame: Frame, protocols: Sequence[ProtocolName], bag: str = "") -> FrameResult:
     """Runs the network on a frame.
 
-    With ``native`` among the protocols everything is at the sensor's size; with ``paper`` alone at the network's, to
-    which picture and ground truth are resized. The milliseconds are those of the first network run.
+    It runs once: every protocol reads the same logits. With ``native`` among the protocols everything is at the
+    sensor's size; with ``paper`` alone at that of the logits, to which picture and ground truth are resized. The
+    milliseconds are those until the first labels.
 
     Raises:
         InvalidInputError: The modality refuses the data.
@@ -68,25 +70,30 @@ def segment_frame(segmenter: Segmenter, frame: Frame, protocols: Sequence[Protoc
             got=f"labels {frame.truth.shape}, pictures {encoded.image.shape[:2]} at stamp {frame.stamp_ns}",
             expected="labels at the sensor's size (height, width)",
         )
-    if "native" in protocols:
-        native = segmenter.segment(encoded)
-        milliseconds = (time.perf_counter() - started) * 1e3
-        beside = _at_network_size(segmenter, encoded)[0] if "paper" in protocols else None
-        return FrameResult(
-            bag, frame.stamp_ns, encoded.image, frame.truth, native.labels, native.confidence, milliseconds, beside
-        )
-    labels, confidence = _at_network_size(segmenter, encoded)
+    logits = segmenter.logits(encoded)
+    native, paper = (frame.truth.shape[0], frame.truth.shape[1]), (logits.shape[1], logits.shape[2])
+    first = native if "native" in protocols else paper
+    found = _prediction(segmenter, logits, first, encoded.valid)
     milliseconds = (time.perf_counter() - started) * 1e3
-    picture, truth = resized_image(encoded.image, labels.shape), resized_labels(frame.truth, labels.shape)
-    return FrameResult(bag, frame.stamp_ns, picture, truth, labels, confidence, milliseconds)
+    beside = None
+    if "native" in protocols and "paper" in protocols:
+        beside = _prediction(segmenter, logits, paper, encoded.valid).labels
+    picture, truth = _resized_picture(encoded.image, first), resize_labels(frame.truth, first)
+    return FrameResult(bag, frame.stamp_ns, picture, truth, found.labels, found.confidence, milliseconds, beside)
 
 
-def _at_network_size(segmenter: Segmenter, encoded: EncodedImage) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (h, w) uint8 and confidence (h, w) float32 without any resizing of the logits."""
-    with torch.inference_mode():
-        highest, found = segmenter.logits(encoded).softmax(dim=0).max(dim=0)
-        labels, confidence = found.to(torch.uint8).cpu().numpy(), highest.cpu().numpy()
-    if encoded.valid is not None:
-        unknown = resized_labels(encoded.valid.astype(np.uint8), labels.shape) == 0
-        labels[unknown], confidence[unknown] = IGNORE, 0
-    return labels, confidence
+def _prediction(
+    segmenter: Segmenter, logits: Tensor, size: tuple[int, int], valid: npt.NDArray[np.bool_] | None
+) -> Prediction:
+    """What the logits say at a size, to which the picture's validity is resized by nearest neighbour."""
+    return segmenter.prediction(
+        logits, size, None if valid is None else resize_labels(valid.astype(np.uint8), size).astype(np.bool_)
+    )
+
+
+def _resized_picture(image: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """(H, W, 3) picture at another (height, width), for showing it."""
+    if image.shape[:2] == size:
+        return image
+    smaller: npt.NDArray[np.float32] = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return smaller

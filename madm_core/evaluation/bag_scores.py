@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from madm_core.data.crops import resize_labels
 from madm_core.evaluation.boundaries import boundary_counts, boundary_iou, strip_width
 from madm_core.evaluation.calibration import Calibration
 from madm_core.evaluation.frame_results import FrameResult, ProtocolName
@@ -17,7 +16,7 @@ from madm_core.evaluation.frame_table import FrameTable
 from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.evaluation.metrics import Matrix, confusion_matrix, scores
 from madm_core.evaluation.risk_coverage import RiskCoverage
-from madm_core.labels import Labels, LabelSet
+from madm_core.labels import LabelSet
 
 
 class BagScores:
@@ -59,9 +58,10 @@ class BagScores:
         classes = len(self.label_set)
         matrices, boundaries = {}, {}
         for protocol in self.protocols:
-            beside = protocol == "paper" and result.network_labels is not None
-            labels = result.network_labels if beside and result.network_labels is not None else result.labels
-            truth = resized_labels(result.truth, labels.shape) if beside else result.truth
+            labels, truth = result.labels, result.truth
+            if protocol == "paper" and result.network_labels is not None:
+                labels = result.network_labels
+                truth = resize_labels(truth, (labels.shape[0], labels.shape[1]))
             matrices[protocol] = confusion_matrix(labels, truth, classes)
             width = strip_width((truth.shape[0], truth.shape[1]))
             boundaries[protocol] = boundary_counts(labels, truth, classes, width)
@@ -129,18 +129,3 @@ def percentiles(milliseconds: npt.NDArray[Any]) -> dict[str, float] | None:
         return None
     p50, p90, p99 = (float(value) for value in np.percentile(times, [50, 90, 99]))
     return {"median": p50, "p90": p90, "p99": p99, "mean": float(times.mean()), "max": float(times.max())}
-
-
-def resized_labels(labels: Labels, size: tuple[int, ...]) -> Labels:
-    """Nearest neighbour as Pillow does it, which the paper's protocol uses."""
-    if labels.shape == tuple(size):
-        return labels
-    return np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
-
-
-def resized_image(image: npt.NDArray[np.float32], size: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """(H, W, 3) picture at another (height, width), for showing it."""
-    if image.shape[:2] == tuple(size):
-        return image
-    smaller: npt.NDArray[np.float32] = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-    return smaller
