@@ -49,11 +49,8 @@ SELF_TRAINING = {
     "confidence_threshold": 0.9,
     "source_only_fraction": 0.5,
 }
-MADM = {"noise_start": 60, "noise_end_fraction": 0.75, "confidence_threshold": 0.9, "source_only_fraction": 0.5}
-"""The timestep falls from the first step on, pseudo-labels begin half-way: they start at 20 and end at 0 after half of
-the adaptation."""
-MADM_LONG = {**MADM, "noise_start": 180, "noise_end_fraction": 0.9, "source_only_fraction": 0.8}
-"""The same 20 to 0, for an adaptation that begins after four fifths of the training."""
+MADM = {"noise_start": 20, "confidence_threshold": 0.9, "source_only_fraction": 0.5}
+MADM_LONG = {**MADM, "source_only_fraction": 0.8}
 _NOISE_OF_REFERENCE = {"noise_start": 50, "noise_end_step": None, "noise_end_fraction": 0.8}
 
 MAIN = {
@@ -63,7 +60,7 @@ MAIN = {
     "self-training-appearance": Variant("self-training + appearance augmentation", SELF_TRAINING),
     "reference": Variant(
         "MADM, `recipe: reference`",
-        {"noise_end_step": None, "noise_end_fraction": 0.5},
+        {"noise_end_step": None},
         recipe="reference",
         of_modality={
             "thermal": _NOISE_OF_REFERENCE,
@@ -93,7 +90,7 @@ ABLATIONS = {
     "source-appearance-long": Variant(
         "source only + appearance augmentation, as many seconds as MADM", SOURCE_ALONE, steps=1.8
     ),
-    "noise-60": Variant("MADM, noise from 60 instead of 20", {**MADM, "noise_start": 180}),
+    "noise-60": Variant("MADM, noise from 60 instead of 20", {**MADM, "noise_start": 60}),
 }
 _REFERENCE_VALUES: dict[str, dict[str, Any]] = {
     "teacher-batch-statistics": {"teacher_batch_statistics": True, "ema_batch_norm": False},

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -141,7 +140,7 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
 def shared_steps(method: Method, steps: int) -> int:
     """After how many steps a run leaves a checkpoint for others: where pseudo-labels begin. Runs without them leave it
     half-way, where the self-training of the table begins."""
-    return steps // 2 if method.source_only_fraction == 1 else math.ceil(method.source_only_fraction * steps)
+    return steps // 2 if method.source_only_fraction == 1 else method.first_adapting_step(steps)
 
 
 def train(run: Run, work: Path, bases: Mapping[str, Path]) -> tuple[Path, dict[str, Any]]:

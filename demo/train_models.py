@@ -68,7 +68,7 @@ def ship(trained: Path, target: Path, modality: str, steps: int) -> Path:
             "recipe": "madm",
             "method": made["method"],
             "base": "madm-street-base",
-            "command": f"python demo/train_models.py --steps {steps}",
+            "command": f"python demo/train_models.py --base runs/madm-street-base --steps {steps}",
             "labelled colour frames": {"streets of seed": labelled[0], "frames": labelled[1]},
             f"unlabelled {modality} frames": {"streets of seed": unlabelled[0], "frames": unlabelled[1]},
             "seed": SEED,

@@ -77,7 +77,12 @@ def draw_step(
         mix_ignored=method.mix_ignored,
     )
     return StepDraws(
-        timestep=pseudo_label_timestep(step, start=start, end_step=method.noise_end(max_steps)),
+        timestep=pseudo_label_timestep(
+            step,
+            start=start,
+            end_step=method.noise_end(max_steps),
+            first_step=method.first_adapting_step(max_steps),
+        ),
         classes=tuple(classes),
         augmentations=augmentations,
         appearance=draw_appearance(rng, samples, method.appearance_probability),

@@ -7,6 +7,7 @@ our considered choice. docs/recipe.md gives the reason of every difference.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -37,10 +38,12 @@ class Method:
     """Everything that decides what is learnt. The defaults are those of ``recipe: madm``.
 
     Args:
-        noise_start: Timestep of the noise on the teacher's latents at the first step; 0 = plain self-training.
+        noise_start: Timestep of the noise on the teacher's latents at the first step with pseudo-labels; 0 = plain
+            self-training.
         noise_start_spread: The start is drawn anew at every step from ``noise_start .. noise_start + spread``.
-        noise_end_step: Step at which the noise has gone; None ties it to the training's length.
-        noise_end_fraction: Share of the training after which the noise has gone, used when ``noise_end_step`` is None.
+        noise_end_step: Number of steps with pseudo-labels after which the noise has gone; None ties it to their number.
+        noise_end_fraction: Share of the steps with pseudo-labels after which the noise has gone, used when
+            ``noise_end_step`` is None.
         pseudo_labels_on_invalid: Pixels where the target's sensor measured nothing (a depth camera's holes, which the
             modality fills in) are pseudo-labelled as well. Otherwise they count neither in q nor in any loss.
         confidence_threshold: Pseudo-labels at least as probable count towards q, their weight.
@@ -130,15 +133,20 @@ class Method:
             _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
         _require(self.noise_start + self.noise_start_spread < 1000, "noise_start", self.noise_start, "below 1000")
 
+    def first_adapting_step(self, max_steps: int) -> int:
+        """Number of steps, at the start, without pseudo-labels."""
+        return math.ceil(self.source_only_fraction * max_steps)
+
     def noise_end(self, max_steps: int) -> int:
-        """Step at which the noise on the teacher's latents has gone."""
+        """Step at which the noise on the teacher's latents has gone, counted from the training's first."""
+        first = self.first_adapting_step(max_steps)
         if self.noise_end_step is not None:
-            return self.noise_end_step
-        return round(self.noise_end_fraction * max_steps)
+            return first + self.noise_end_step
+        return first + round(self.noise_end_fraction * (max_steps - first))
 
     def adapts(self, step: int, max_steps: int) -> bool:
         """Whether pseudo-labels are used at ``step``."""
-        return self.target_loss_weight > 0 and step >= self.source_only_fraction * max_steps
+        return self.target_loss_weight > 0 and step >= self.first_adapting_step(max_steps)
 
 
 def _require(good: bool, name: str, value: object, expected: str) -> None:

@@ -6,21 +6,25 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 
-def pseudo_label_timestep(step: int, *, start: int, end_step: int) -> int:
+def pseudo_label_timestep(step: int, *, start: int, end_step: int, first_step: int = 0) -> int:
     """Diffusion timestep of the teacher's latents: falls linearly from ``start`` to 0 at ``end_step`` and stays there.
 
     Args:
         step: Number of finished training steps.
-        start: Timestep at step 0.
+        start: Timestep at ``first_step`` and before.
         end_step: Step from which on the timestep is 0.
+        first_step: The first step with pseudo-labels.
 
     Returns:
-        A whole number of 0..start. Truncated from double precision exactly as the reference does, so at a few steps it
-        is one lower than the exact floor.
+        A whole number of 0..start. Truncated from double precision exactly as the reference does, whose fall begins
+        with the training, so at a few steps it is one lower than the exact floor.
     """
-    if step > end_step or end_step == 0:
+    if step >= end_step:
         return 0
-    return int(start * (1 - step / end_step))
+    if step <= first_step:
+        return start
+    at_step_0 = start * end_step / (end_step - first_step)  # the same line, drawn back to the training's begin
+    return int(at_step_0 * (1 - step / end_step))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +28,7 @@ class EngineConfig:
         accumulate: Batches whose gradients are summed into one step.
         backward_per_branch: Compute each branch's gradients before the next branch runs: half the activations in
             memory, the same gradients.
-        gradient_checkpointing: Recompute the UNet's activations instead of keeping them.
+        gradient_checkpointing: Recompute activations of the UNet and of the head's branches instead of keeping them.
         optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes) with two bytes of state a weight instead of eight.
         half_vae: Keep the frozen autoencoder in half precision when mixed precision is on.
         channels_last: Memory layout of convolutions; faster on GPUs with tensor cores and on CPUs.
@@ -122,15 +121,7 @@ class TrainingConfig:
                 expected=f"(height, width), multiples of {4 * LATENT_STRIDE}",
             )
         # Resolved here, so that a mistake in any section is found before anything is loaded.
-        method, _ = self.resolved_method, (self.labels, self.make_modality(), self.network_architecture)
-        first = math.ceil(method.source_only_fraction * self.max_steps)
-        noisy = method.noise_start > 0 and method.target_loss_weight > 0
-        if noisy and 0 < first < self.max_steps and method.noise_end(self.max_steps) <= first:
-            raise ConfigError(
-                "the noise on the teacher would be gone before there are pseudo-labels",
-                got=f"no noise from step {method.noise_end(self.max_steps)}, pseudo-labels from step {first}",
-                do="raise method.noise_end_fraction, or set method.noise_start=0 if no noise is what you want",
-            )
+        _ = (self.resolved_method, self.labels, self.make_modality(), self.network_architecture)
 
     @cached_property
     def resolved_method(self) -> Method:

@@ -24,11 +24,21 @@ def test_the_reference_keeps_every_oddity():
 
 def test_ours_ties_its_schedules_to_the_length():
     method = method_of("madm", {})
-    assert method.noise_end(10000) == 5000
-    assert method.noise_end(200) == 100
+    assert method.noise_end(10000) == 1500 + 4250
+    assert method.noise_end(200) == 30 + 85
     assert not method.adapts(29, 200)
     assert method.adapts(30, 200)
     assert not method_of("madm", {"target_loss_weight": 0.0}).adapts(199, 200)
+
+
+@pytest.mark.parametrize("end", [{"noise_end_fraction": 0.5}, {"noise_end_step": 20}])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8])
+def test_the_noise_lasts_as_long_however_late_pseudo_labels_begin(share, end):
+    method = method_of("madm", {"source_only_fraction": share, **end})
+    first = method.first_adapting_step(100)
+    assert first == 100 * share
+    assert [method.adapts(step, 100) for step in range(100)] == [step >= first for step in range(100)]
+    assert method.noise_end(100) - first == end.get("noise_end_step", (100 - first) / 2)
 
 
 def test_switches_win_over_the_recipe_and_mistakes_are_named():

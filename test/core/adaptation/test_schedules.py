@@ -27,6 +27,19 @@ def test_noise_ends_and_can_be_absent():
     assert pseudo_label_timestep(0, start=0, end_step=10) == 0
 
 
+def test_noise_falls_from_its_start_once_there_are_pseudo_labels():
+    timesteps = [pseudo_label_timestep(step, start=20, first_step=300, end_step=450) for step in range(600)]
+    assert timesteps[:301] == [20] * 301
+    assert timesteps[450:] == [0] * 150
+    # Where it began with the training, the same line needed another start; published runs were made so.
+    assert timesteps[300:] == [pseudo_label_timestep(step, start=60, end_step=450) for step in range(300, 600)]
+
+
+def test_source_only_training_has_no_line_to_follow():
+    assert pseudo_label_timestep(99, start=20, first_step=100, end_step=100) == 20
+    assert pseudo_label_timestep(100, start=20, first_step=100, end_step=100) == 0
+
+
 def test_learning_rate_equals_the_reference_at_every_step(golden):
     expected = np.load(golden / "lr_schedule.npz")["multiplier"]
     schedule = LearningRateSchedule(10000)
