@@ -70,6 +70,7 @@ def make_model(config: TrainingConfig, accelerator: Accelerator) -> AdaptationMo
         backbone.vae.to(torch.float16 if accelerator.mixed_precision == "fp16" else torch.bfloat16)
     if engine.gradient_checkpointing:
         backbone.unet.enable_gradient_checkpointing()
+        student.head.enable_gradient_checkpointing()  # type: ignore[operator]
     if engine.sync_batch_norm:
         student.head = nn.SyncBatchNorm.convert_sync_batchnorm(student.head)
     if engine.channels_last:

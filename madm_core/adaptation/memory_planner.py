@@ -134,17 +134,26 @@ class _Sizes:
     def _branch_activations(self, checkpointing: bool) -> int:
         if checkpointing not in self._activations:
             student = self.model.student
-            unet = student.backbone.unet
+            unet, head = student.backbone.unet, student.head
             if checkpointing:
                 unet.enable_gradient_checkpointing()
             else:
                 unet.disable_gradient_checkpointing()
+            head.gradient_checkpointing = checkpointing  # type: ignore[assignment]
             height, width = self.config.image_size
             image = torch.empty((self.config.batch_size, 3, height, width), device="meta")
             with _kept_bytes(self.model) as kept:
                 student(image, torch.zeros((), dtype=torch.int64, device="meta"))
-            self._activations[checkpointing] = sum(kept.values())
+            self._activations[checkpointing] = sum(kept.values()) + (self._recomputed() if checkpointing else 0)
         return self._activations[checkpointing]
+
+    def _recomputed(self) -> int:
+        """What the largest checkpointed part, a dilated branch of the head, keeps while it is computed again."""
+        branch: Any = self.model.student.head.dilated_branches[0]  # type: ignore[index]
+        size = (self.config.batch_size, branch[0].conv.in_channels, *self.config.image_size)
+        with _kept_bytes(self.model) as kept:
+            branch(torch.empty(size, device="meta", requires_grad=True))
+        return sum(kept.values())
 
 
 def _meta_model(

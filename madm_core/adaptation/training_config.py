@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from madm_core.adaptation.method import Method, RecipeName, method_of
 from madm_core.adaptation.optimizer import OptimizerKind
-from madm_core.config import from_mapping
+from madm_core.config import from_mapping, to_mapping
 from madm_core.errors import ConfigError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality, modality_from_dict
@@ -83,6 +83,11 @@ class TrainingConfig:
         cache: Folder for statistics and for frames extracted from bags.
     """
 
+    FREE_KEYS: ClassVar[frozenset[str]] = frozenset(
+        {"output", "cache", "log_every", "preview_every", "validate_every", "checkpoint_every", "validation_frames"}
+    ) | {"keep_checkpoints", "embed_base", "engine.workers"}
+    """Keys that may change on resume: they do not touch what is learnt."""
+
     output: Path
     base: str
     modality: dict[str, Any]
@@ -140,6 +145,10 @@ class TrainingConfig:
         """Sizes of what is added to the base."""
         sizes = {**self.architecture, "classes": len(self.labels), "dropout": self.resolved_method.head_dropout}
         return from_mapping(MadmArchitecture, sizes, where="the section 'architecture'")
+
+    def spelt_out(self) -> dict[str, Any]:
+        """Every key, and every switch of the method."""
+        return {**to_mapping(self), "method": to_mapping(self.resolved_method)}
 
     def make_modality(self) -> Modality:
         """A fresh modality object."""

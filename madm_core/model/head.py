@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 DILATIONS = (6, 12, 18)
@@ -126,7 +127,7 @@ def _checkpointed(branch: nn.Module, embedded: Sequence[Tensor], size: torch.Siz
 @contextmanager
 def _statistics_kept(branch: nn.Module) -> Iterator[None]:
     """Computing a branch a second time must not count the batch a second time in its running statistics."""
-    norms = [module for module in branch.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in branch.modules() if isinstance(module, _BatchNorm)]  # SyncBatchNorm is one too
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from madm_core.model.head import SegmentationHead
+from madm_core.model.head import SegmentationHead, _statistics_kept
 
 
 @pytest.fixture
@@ -75,6 +75,14 @@ def test_checkpointing_keeps_less_for_the_backward_pass(head: SegmentationHead, 
             head(features)
         kept[checkpointed] = sum(sizes.values())
     assert kept[True] < 0.5 * kept[False]
+
+
+def test_checkpointing_knows_synchronised_statistics_too(head: SegmentationHead) -> None:
+    branch = nn.SyncBatchNorm.convert_sync_batchnorm(head.dilated_branches[0])
+    norms = [module for module in branch.modules() if isinstance(module, nn.SyncBatchNorm)]
+    with _statistics_kept(branch):
+        assert [norm.momentum for norm in norms] == [0.0, 0.0]
+    assert [norm.momentum for norm in norms] == [0.1, 0.1]
 
 
 def test_normalisation_uses_the_batch_in_training_only(head: SegmentationHead, features: list[Tensor]) -> None:
