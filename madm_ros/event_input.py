@@ -180,11 +180,5 @@ class EventInput(SensorInput):
 
 
 def event_window(modality: EventModality) -> EventWindow:
-    """The stream's window as the model wants it."""
-    return EventWindow(
-        mode=modality.window,
-        duration_ms=modality.window_ms,
-        count=modality.window_count,
-        max_wait_ms=modality.max_wait_ms,
-        max_lag_ms=max(MAX_LAG_MS, 2.0 * modality.window_ms),
-    )
+    """The stream's window as the model wants it, with the lag at which the node sheds load."""
+    return EventWindow.of(modality, max_lag_ms=max(MAX_LAG_MS, 2.0 * modality.window_ms))

@@ -128,21 +128,11 @@ def answered_windows(
         yield AnsweredFrame(window.t_end_ns, window.header.stamp_ns, modality.encode(window.grid), answer)
 
 
-def node_window(modality: EventModality) -> EventWindow:
-    """How the node cuts windows for this model."""
-    return EventWindow(
-        mode=modality.window,
-        duration_ms=modality.window_ms,
-        count=modality.window_count,
-        max_wait_ms=modality.max_wait_ms,
-    )
-
-
 def _windows(
     messages: Iterable[BagMessage], modality: EventModality, counts: MatchCounts, size: tuple[int, int]
 ) -> Iterator[ClosedWindow]:
     """The windows that the node publishes, each valid until the next is asked for."""
-    stream = EventStream(node_window(modality), modality.bins)
+    stream = EventStream(EventWindow.of(modality), modality.bins)
     last_header: object = None
     before = -1
     for message in messages:

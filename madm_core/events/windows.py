@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from madm_core.modalities import EventModality
 
 WindowMode = Literal["time", "count", "both", "trigger", "stamps"]
 
@@ -68,6 +71,17 @@ class EventWindow:
                     f"{name} of an event window cannot be used", got=getattr(self, name), expected=expected
                 )
 
+    @classmethod
+    def of(cls, modality: EventModality, max_lag_ms: float | None = None) -> EventWindow:
+        """The window that a model wants; ``max_lag_ms`` is for live streams only."""
+        return cls(
+            mode=modality.window,
+            duration_ms=modality.window_ms,
+            count=modality.window_count,
+            max_wait_ms=modality.max_wait_ms,
+            max_lag_ms=max_lag_ms,
+        )
+
     @property
     def accumulates_on_arrival(self) -> bool:
         """Whether bounds are known beforehand and windows do not overlap: then no event has to be kept."""
@@ -84,8 +98,6 @@ class ClosedWindow:
         t_end_ns: Host time of its end.
         header: What the last packet that contributed was added with; of the last packet at all for an empty window.
         events: Number of events in the grid.
-        width: Grid width in pixels.
-        height: Grid height in pixels.
     """
 
     grid: NDArray[np.float32]
@@ -93,8 +105,16 @@ class ClosedWindow:
     t_end_ns: int
     header: Any
     events: int
-    width: int
-    height: int
+
+    @property
+    def height(self) -> int:
+        """Grid height in pixels."""
+        return self.grid.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Grid width in pixels."""
+        return self.grid.shape[2]
 
 
 @dataclass(frozen=True)
