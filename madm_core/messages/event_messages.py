@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from madm_core.errors import InvalidInputError
 from madm_core.events.event_array import EVENT_DTYPE, make_events
 from madm_core.events.packet import EventPacketFields, MessageHeader
+from madm_core.messages.cdr import CdrReader
 
 EVENT_MESSAGE_DEFINITIONS = {
     "event_camera_msgs/msg/EventPacket": (
@@ -45,70 +46,18 @@ _MAX_SECONDS = float(1 << 31)
 """Times beyond the range of a ROS stamp are no times."""
 
 
-class _CdrReader:
-    """Reads primitives of a CDR buffer in order; alignment counts from behind the four encapsulation bytes."""
-
-    def __init__(self, cdr: bytes | bytearray | memoryview, message: str) -> None:
-        self.buffer = memoryview(cdr).cast("B")
-        self.message = message
-        if len(self.buffer) < 4 or self.buffer[0] != 0 or self.buffer[1] not in (0, 1):
-            raise InvalidInputError(
-                f"a serialized {message} cannot be read",
-                reason="cdr",
-                got=f"{len(self.buffer)} bytes starting with {bytes(self.buffer[:4]).hex()}",
-                expected="plain CDR (00 00 or 00 01)",
-            )
-        self.order = "<" if self.buffer[1] == 1 else ">"
-        self.position = 4
-
-    def number(self, code: str) -> int:
-        size = struct.calcsize(code)
-        self.position += -(self.position - 4) % size
-        self.need(size)
-        (value,) = struct.unpack_from(self.order + code, self.buffer, self.position)
-        self.position += size
-        return int(value)
-
-    def string(self) -> str:
-        length = self.number("I")
-        self.need(length)
-        text = bytes(self.buffer[self.position : self.position + max(0, length - 1)])
-        self.position += length
-        return text.decode("utf-8", "replace")
-
-    def bytes_view(self) -> NDArray[np.uint8]:
-        length = self.number("I")
-        self.need(length)
-        view = np.frombuffer(self.buffer, np.uint8, length, self.position)
-        self.position += length
-        return view
-
-    def header(self) -> MessageHeader:
-        return MessageHeader(self.number("i"), self.number("I"), self.string())
-
-    def need(self, size: int) -> None:
-        if self.position + size > len(self.buffer):
-            raise InvalidInputError(
-                f"a serialized {self.message} is truncated",
-                reason="truncated",
-                got=f"{len(self.buffer)} bytes",
-                expected=f"at least {self.position + size}",
-                do="check the transport's message size limit, or the bag for damage",
-            )
-
-
 def parse_event_packet(cdr: bytes | bytearray | memoryview) -> tuple[EventPacketFields, MessageHeader]:
     """Read a serialized event_camera_msgs/msg/EventPacket; the packet's ``data`` is a view of ``cdr``.
 
     Raises:
         InvalidInputError: ``cdr`` is not such a message or ends early (``reason`` cdr or truncated).
     """
-    reader = _CdrReader(cdr, "event_camera_msgs/msg/EventPacket")
-    header = reader.header()
+    reader = CdrReader(cdr, "event_camera_msgs/msg/EventPacket")
+    header = MessageHeader(*reader.header())
     height, width, seq, time_base = reader.number("I"), reader.number("I"), reader.number("Q"), reader.number("Q")
     encoding = reader.string()
     big_endian = bool(reader.number("B"))
-    data = reader.bytes_view()
+    data = np.frombuffer(reader.octets(), np.uint8)
     return EventPacketFields(encoding, data, width, height, seq, time_base, header.stamp_ns, big_endian), header
 
 
@@ -121,8 +70,8 @@ def parse_event_array(cdr: bytes | bytearray | memoryview) -> tuple[NDArray[np.v
     Raises:
         InvalidInputError: ``cdr`` is not such a message or ends early.
     """
-    reader = _CdrReader(cdr, "EventArray")
-    header = reader.header()
+    reader = CdrReader(cdr, "EventArray")
+    header = MessageHeader(*reader.header())
     height, width, count = reader.number("I"), reader.number("I"), reader.number("I")
     events = np.zeros(count if count <= len(reader.buffer) // 13 else 0, EVENT_DTYPE)
     if count == 0:
@@ -210,8 +159,8 @@ def parse_point_cloud2(message: Any) -> tuple[NDArray[np.void], MessageHeader]:
 def _read_point_cloud2(
     cdr: bytes | bytearray | memoryview,
 ) -> tuple[MessageHeader, dict[str, tuple[int, int]], bool, int, NDArray[np.uint8], int]:
-    reader = _CdrReader(cdr, "sensor_msgs/msg/PointCloud2")
-    header = reader.header()
+    reader = CdrReader(cdr, "sensor_msgs/msg/PointCloud2")
+    header = MessageHeader(*reader.header())
     points = reader.number("I") * reader.number("I")
     fields = {}
     for _ in range(reader.number("I")):
@@ -221,4 +170,4 @@ def _read_point_cloud2(
         fields[name] = (offset, datatype)
     big_endian, point_step = bool(reader.number("B")), reader.number("I")
     reader.number("I")  # row_step: unorganised clouds have one row
-    return header, fields, big_endian, point_step, reader.bytes_view(), points
+    return header, fields, big_endian, point_step, np.frombuffer(reader.octets(), np.uint8), points
