@@ -67,6 +67,16 @@ def fold_narrow(
 
 
 @kernel
+def take_shares(
+    sums: NDArray[np.uint32], wide: NDArray[np.int64], pixel: Scalar, factor: Scalar, offset: Scalar, duration: Scalar
+) -> tuple[int, int]:
+    """Empty a pixel's words of both sizes; returns the later and the earlier bin's share, times the duration."""
+    signs, times = take(sums, wide, pixel)
+    part = times * factor + signs * offset
+    return part, signs * duration - part
+
+
+@kernel
 def fold_wide(
     sums: NDArray[np.uint32],
     wide: NDArray[np.int64],
@@ -79,10 +89,9 @@ def fold_wide(
     """Do what :func:`fold_narrow` does for pixels with words of both sizes; adds to both bins."""
     scale = 1.0 / duration
     for i in range(now.shape[0]):
-        signs, times = take(sums, wide, i)
-        part = times * factor + signs * offset
+        part, rest = take_shares(sums, wide, i, factor, offset, duration)
         later[i] += np.float32(part * scale)
-        now[i] += np.float32((signs * duration - part) * scale)
+        now[i] += np.float32(rest * scale)
 
 
 @kernel
@@ -109,10 +118,9 @@ def fold_spilled(
     scale = 1.0 / duration
     for i in range(notes.shape[0]):
         pixel = notes[i]
-        signs, times = take(sums, wide, pixel)
-        part = times * factor + signs * offset
+        part, rest = take_shares(sums, wide, pixel, factor, offset, duration)
         later[pixel] += np.float32(part * scale)
-        now[pixel] += np.float32((signs * duration - part) * scale)
+        now[pixel] += np.float32(rest * scale)
 
 
 @kernel
@@ -128,9 +136,8 @@ def fold_at_end(
     """Fold a segment ``before`` the first bin, or else beyond the last, where there is one bin only."""
     scale = 1.0 / duration
     for i in range(bin_.shape[0]):
-        signs, times = take(sums, wide, i)
-        part = times * factor + signs * offset
-        bin_[i] += np.float32((part if before else signs * duration - part) * scale)
+        part, rest = take_shares(sums, wide, i, factor, offset, duration)
+        bin_[i] += np.float32((part if before else rest) * scale)
 
 
 @kernel

@@ -42,11 +42,6 @@ class TimeWindows:
         self._last_close = 0
 
     @property
-    def stop(self) -> int | None:
-        """First tick beyond the open window; None before the first event."""
-        return None if self._origin is None else self._start + self._duration
-
-    @property
     def opened(self) -> int | None:
         """First tick of the open window; None before the first event."""
         return None if self._origin is None else self._start
