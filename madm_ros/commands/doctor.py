@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from madm_core.command_line import command_parser, run_command
@@ -33,20 +33,31 @@ def _run(arguments: argparse.Namespace) -> int:
     from madm_ros.doctor.ros import check_middleware, check_ros
 
     sections: dict[str, Sequence[Finding]] = {
-        "Machine": check_machine(),
-        "Python packages": check_packages(),
-        "Compute": check_compute(),
-        "ROS 2": check_ros(),
+        "Machine": _checked(check_machine),
+        "Python packages": _checked(check_packages),
+        "Compute": _checked(check_compute),
+        "ROS 2": _checked(check_ros),
     }
     if sections["ROS 2"][0].subject != "rclpy":  # there is one
-        sections["Middleware"] = check_middleware()
-        sections["Topics"] = _topics(arguments.wait)
+        sections["Middleware"] = _checked(check_middleware)
+        sections["Topics"] = _checked(lambda: _topics(arguments.wait))
     if arguments.model:
         from madm_ros.doctor.model import check_model
 
-        sections["Model"] = check_model(arguments.model)
+        sections["Model"] = _checked(lambda: check_model(arguments.model))
     print(json.dumps(as_mapping(sections), indent=2) if arguments.json else as_text(sections))
     return 1 if worst(sections) == "error" else 0
+
+
+def _checked(check: Callable[[], Sequence[Finding]]) -> Sequence[Finding]:
+    """The findings of a check. One that fails is a finding, too: here of all places something may well be broken."""
+    from madm_ros.doctor.findings import Finding
+
+    try:
+        return check()
+    except Exception as error:
+        text = f"this check failed: {type(error).__name__}: {error}"
+        return [Finding("doctor", "error", text, "if that does not say enough, put this output into a bug report")]
 
 
 def _topics(seconds: float) -> Sequence[Finding]:

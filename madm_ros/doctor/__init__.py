@@ -1,1 +1,1 @@
-"""What ``doctor`` looks at, one module a subject. Each check returns findings and never raises."""
+"""What ``doctor`` looks at, one module a subject. Each check returns findings."""

@@ -55,25 +55,32 @@ def check_packages() -> list[Finding]:
             )
         ]
     requirements = [Requirement(text) for text in wanted]
-    findings = [_package(r) for r in requirements if r.marker is None]
-    extras = sorted(importlib.metadata.metadata(_DISTRIBUTION).get_all("Provides-Extra") or [])
-    for extra in extras:
+    findings = [_package(requirement) for requirement in requirements if _applies(requirement, "")]
+    for extra in sorted(importlib.metadata.metadata(_DISTRIBUTION).get_all("Provides-Extra") or []):
         if extra in _NOT_FOR_USERS:
             continue
-        of_extra = [r for r in requirements if r.marker is not None and r.marker.evaluate({"extra": extra})]
-        missing = [r.name for r in of_extra if _installed(r.name) is None]
-        if missing:
-            text, do = f"not installed: {', '.join(missing)}", f"for this extra: pip install '{_DISTRIBUTION}[{extra}]'"
-            findings.append(Finding(f"extra {extra}", "note", text, do))
-        else:
-            versions = ", ".join(f"{r.name} {_installed(r.name)}" for r in of_extra)
-            findings.append(Finding(f"extra {extra}", "ok", versions))
+        packages = [_package(r) for r in requirements if _applies(r, extra) and not _applies(r, "")]
+        wrong = [package for package in packages if package.level != "ok"]
+        findings.append(
+            Finding(
+                f"extra {extra}",
+                "note" if wrong else "ok",
+                ", ".join(f"{package.subject} {package.text}" for package in wrong or packages),
+                f"for this extra: pip install '{_DISTRIBUTION}[{extra}]'" if wrong else "",
+            )
+        )
     return findings
 
 
+def _applies(requirement: Requirement, extra: str) -> bool:
+    """Whether a package is wanted on this machine with an extra, or with none."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
 def _package(requirement: Requirement) -> Finding:
-    version = _installed(requirement.name)
-    if version is None:
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
         return Finding(requirement.name, "error", "not installed", f"run: pip install '{requirement}'")
     if not requirement.specifier.contains(version, prereleases=True):
         return Finding(
@@ -83,13 +90,6 @@ def _package(requirement: Requirement) -> Finding:
             f"run: pip install '{requirement}'",
         )
     return Finding(requirement.name, "ok", version)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def check_compute() -> list[Finding]:

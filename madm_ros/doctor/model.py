@@ -7,11 +7,17 @@ from madm_ros.doctor.findings import Finding
 
 
 def check_model(path_or_hub_id: str) -> list[Finding]:
-    """Loads the model on the CPU, which verifies every checksum. A full-size one takes tens of seconds."""
+    """Loads the model, which verifies every checksum. A full-size one takes tens of seconds.
+
+    Networks are loaded on the CPU, where a node that runs does not take the memory from it. A program chooses its own
+    device: a TensorRT engine has no other than the GPU.
+    """
+    from madm_core.model_directory import holds_program
     from madm_core.segmenter import Segmenter
 
     try:
-        segmenter = Segmenter.from_pretrained(path_or_hub_id, device="cpu")
+        device = "auto" if holds_program(path_or_hub_id) else "cpu"
+        segmenter = Segmenter.from_pretrained(path_or_hub_id, device=device)
     except MadmError as error:
         return [Finding("model", "error", f"{error.what}: {error.got}" if error.got else error.what, error.do or "")]
     names = ", ".join(segmenter.label_set.names)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from madm_ros.doctor.findings import Finding
+from madm_ros.node_parameters import COMPRESSED_IMAGE, DVS_EVENT_ARRAY, EVENT_PACKET, IMAGE, PROPHESEE_EVENT_ARRAY
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -23,25 +24,23 @@ _OPTIONAL = {
     "cv_bridge": "Bayer, YUV and other rare image encodings",
     "launch_ros": "ros2 launch",
 }
-_INPUT_TYPES = (
-    "sensor_msgs/msg/Image",
-    "sensor_msgs/msg/CompressedImage",
-    "event_camera_msgs/msg/EventPacket",
-    "dvs_msgs/msg/EventArray",
-    "prophesee_event_msgs/msg/EventArray",
-)
+_INPUT_TYPES = (IMAGE, COMPRESSED_IMAGE, EVENT_PACKET, DVS_EVENT_ARRAY, PROPHESEE_EVENT_ARRAY)
+"""What cameras publish; not point clouds, which are mostly a lidar's."""
 _ONE_720P_DEPTH_FRAME = 1280 * 720 * 2
 _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def check_ros() -> list[Finding]:
     """rclpy, the distribution, the domain, and message packages."""
-    if importlib.util.find_spec("rclpy") is None:
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:  # it is not there, or it is there for another Python
         return [
             Finding(
                 "rclpy",
                 "error",
-                "not importable: the node, replay_bag and evaluate_bag --live need it (the other commands do not)",
+                f"cannot be imported ({error}): the node, replay_bag and evaluate_bag --live need it (the other "
+                "commands do not)",
                 "source /opt/ros/<distribution>/setup.bash, or use the environment that `make setup` builds",
             )
         ]
@@ -126,6 +125,7 @@ def check_topics(node: Node, seconds: float) -> list[Finding]:
 
     time.sleep(seconds)
     findings = []
+    cameras = 0
     for topic, types in sorted(node.get_topic_names_and_types()):
         kind = next((kind for kind in types if kind in _INPUT_TYPES), None)
         publishers = node.get_publishers_info_by_topic(topic)
@@ -135,6 +135,7 @@ def check_topics(node: Node, seconds: float) -> list[Finding]:
         elif kind and publishers:
             listeners = node.count_subscribers(topic)
             text = f"{kind}, {describe_publishers(publishers)}, {listeners} subscriber(s)"
+            cameras += 1
             findings.append(Finding(topic, "ok", text))
     own = node.get_name()
     names = [f"{space.rstrip('/')}/{name}" for name, space in node.get_node_names_and_namespaces() if name != own]
@@ -144,7 +145,7 @@ def check_topics(node: Node, seconds: float) -> list[Finding]:
             findings.append(Finding(name, "error", text, "start one of them with another name or namespace"))
         elif name.endswith("/segmentation"):
             findings.append(Finding(name, "ok", "a segmentation node runs"))
-    if not findings:
+    if not cameras:
         text = "no camera topic is published where this process can see it"
         findings.append(Finding("topics", "note", text, "start the camera; compare ROS_DOMAIN_ID and discovery range"))
     return findings

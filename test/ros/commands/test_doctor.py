@@ -17,3 +17,13 @@ def test_the_report_for_people_and_the_one_for_machines_agree(capsys):
 def test_a_model_that_cannot_be_used_fails(tmp_path, capsys):
     assert doctor.main(["--wait", "0", "--model", str(tmp_path / "nothing")]) == 1
     assert "FAIL  model" in capsys.readouterr().out
+
+
+def test_a_check_that_fails_leaves_the_others(monkeypatch, capsys):
+    def broken():
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr("madm_ros.doctor.machine.check_compute", broken)
+    assert doctor.main(["--wait", "0"]) == 1
+    said = capsys.readouterr().out
+    assert "FAIL  doctor: this check failed: RuntimeError: CUDA error" in said and "Topics" in said

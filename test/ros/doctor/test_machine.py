@@ -40,7 +40,16 @@ def test_an_extra_that_is_missing_is_only_a_note(distribution):
     requires = ['h5py>=3; extra == "dsec"', 'hdf5plugin; extra == "dsec"', 'pytest; extra == "test"']
     found = distribution(requires, {"h5py": "3.16.0"}, ("dsec", "test"))
     assert set(found) == {"extra dsec"}
-    assert found["extra dsec"].level == "note" and found["extra dsec"].text == "not installed: hdf5plugin"
+    assert found["extra dsec"].level == "note" and found["extra dsec"].text == "hdf5plugin not installed"
+    old = distribution(requires, {"h5py": "2.10", "hdf5plugin": "4.0"}, ("dsec",))["extra dsec"]
+    assert old.level == "note" and old.text == "h5py 2.10, but >=3 is needed"
+
+
+def test_a_package_that_only_some_machines_need(distribution):
+    requires = ['tomli; python_version < "3.0"', 'typing_extensions; python_version > "3.0"', 'h5py; extra == "dsec"']
+    found = distribution(requires, {"h5py": "3.16.0"}, ("dsec",))
+    assert set(found) == {"typing_extensions", "extra dsec"}
+    assert found["typing_extensions"].level == "error" and found["extra dsec"].text == "h5py 3.16.0"
 
 
 def test_a_source_tree_that_is_not_installed(monkeypatch):

@@ -1,11 +1,13 @@
 import pytest
 
+from madm_core.errors import DeviceError
 from madm_core.labels import LabelSet
 from madm_core.modalities import modality_named
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import load_base
 from madm_core.model.tiny_base import write_tiny_base
 from madm_core.model_directory import save_model_directory
+from madm_core.segmenter import Segmenter
 from madm_ros.doctor.model import check_model
 
 
@@ -38,3 +40,15 @@ def test_a_damaged_model_is_an_error(model):
 def test_a_directory_that_is_not_there_is_an_error_with_a_way_out(tmp_path):
     (found,) = check_model(str(tmp_path / "nothing"))
     assert found.level == "error" and "nothing" in found.text and found.do
+
+
+def test_a_program_chooses_its_device(exported_model, monkeypatch):
+    asked = []
+
+    def loads(path, device):
+        asked.append(device)
+        raise DeviceError("asked")
+
+    monkeypatch.setattr(Segmenter, "from_pretrained", loads)
+    check_model(str(exported_model))
+    assert asked == ["auto"]

@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -54,9 +55,12 @@ def test_missing_packages_name_what_they_are_for_and_their_apt_package(monkeypat
     found = {finding.subject: finding for finding in ros.check_ros()}
     assert found["vision_msgs"].do == "apt install ros-kilted-vision-msgs"
     assert "EventPacket" in found["event_camera_msgs"].text
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+
+def test_an_rclpy_that_is_not_there_or_for_another_python(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rclpy", None)
     (found,) = ros.check_ros()
-    assert found.level == "error" and "/opt/ros" in found.do
+    assert found.subject == "rclpy" and found.level == "error" and "/opt/ros" in found.do
 
 
 def test_no_topic_in_sight_is_a_note():
@@ -65,6 +69,17 @@ def test_no_topic_in_sight_is_a_note():
     )
     (found,) = ros.check_topics(nobody, 0.0)
     assert found.subject == "topics" and found.level == "note" and "ROS_DOMAIN_ID" in found.do
+
+
+def test_a_node_that_runs_without_a_camera():
+    node = SimpleNamespace(
+        get_topic_names_and_types=list,
+        get_node_names_and_namespaces=lambda: [("segmentation", "/robot")],
+        get_name=lambda: "madm_ros_doctor",
+    )
+    runs, camera = ros.check_topics(node, 0.0)
+    assert runs.subject == "/robot/segmentation" and runs.level == "ok"
+    assert camera.subject == "topics" and camera.level == "note"
 
 
 def test_topics_nodes_and_clashes(world):
