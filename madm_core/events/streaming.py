@@ -90,12 +90,9 @@ class EventStream:
                 stream goes on, and changes over when several messages in a row agree.
         """
         encoding = ALIASES.get(packet.encoding, packet.encoding)
-        if self._identity.changes(encoding, packet.width, packet.height):
-            self.reset()
-        if not self._in_order(packet.seq, packet.stamp_ns):
-            return []
-        if self._lags(packet.stamp_ns, now_ns):
-            return self._leave_out(packet.stamp_ns)
+        left_out = self._left_out(encoding, packet.width, packet.height, packet.seq, packet.stamp_ns, now_ns)
+        if left_out is not None:
+            return left_out
         decoder = self._decoder or EventDecoder(encoding, packet.width, packet.height)
         if self._decoder is None:
             self._start(encoding, packet.width, packet.height, decoder.tick_ns)
@@ -141,12 +138,9 @@ class EventStream:
         Returns:
             As :meth:`add`; so the errors.
         """
-        if self._identity.changes("decoded", width, height):
-            self.reset()
-        if not self._in_order(None, stamp_ns):
-            return []
-        if self._lags(stamp_ns, now_ns):
-            return self._leave_out(stamp_ns)
+        left_out = self._left_out("decoded", width, height, None, stamp_ns, now_ns)
+        if left_out is not None:
+            return left_out
         if self._windows is None:
             self._start("decoded", width, height, tick_ns)
         assert self._windows is not None
@@ -191,39 +185,43 @@ class EventStream:
         self._clock = SensorClock(tick_ns)
         self._identity.settle(encoding, width, height)  # last: a message that cannot start a stream must not settle it
 
-    def _in_order(self, seq: int | None, stamp_ns: int) -> bool:
+    def _left_out(
+        self, encoding: str, width: int, height: int, seq: int | None, stamp_ns: int, now_ns: int | None
+    ) -> list[ClosedWindow] | None:
+        """None for a message that is to be used; else what leaving it out closes."""
+        if self._identity.changes(encoding, width, height):
+            self.reset()
         verdict, lost = self._order.judge(seq, stamp_ns)
         if verdict == "old":
             self.statistics.out_of_order_packets += 1
-            return False
+            return []
         if verdict == "restart":
             self.reset()
             self._order.judge(seq, stamp_ns)
         if lost:
             self.statistics.lost_packets += lost
-            if self._decoder is not None:
-                self._decoder.mark_gap()
-        return True
+            self._mark_gap()
+        return self._shed(stamp_ns, now_ns)
 
-    def _lags(self, stamp_ns: int, now_ns: int | None) -> bool:
-        """Whether a packet is so late that it must be left out."""
+    def _shed(self, stamp_ns: int, now_ns: int | None) -> list[ClosedWindow] | None:
+        """Of a packet that lags too much, the windows that were complete before the first left out; else None."""
         if self._windows is None or self._clock is None or not self._clock.started or now_ns is None:
-            return False
+            return None
         lags, windows = self._shedder.judge(stamp_ns, now_ns)
         if windows:
             self.statistics.dropped_windows += windows
             self._windows.resume_after(self._clock.tick(stamp_ns))
-        return lags
-
-    def _leave_out(self, stamp_ns: int) -> list[ClosedWindow]:
-        """Shed a packet; returns the windows that were complete before the first that is left out."""
-        assert self._windows is not None and self._clock is not None
+        if not lags:
+            return None
         self.statistics.dropped_packets += 1
-        if self._decoder is not None:
-            self._decoder.mark_gap()
+        self._mark_gap()
         if not self._shedder.begins_at(stamp_ns):
             return []
         return self._finish(self._windows.advance(self._clock.tick(stamp_ns)))
+
+    def _mark_gap(self) -> None:
+        if self._decoder is not None:
+            self._decoder.mark_gap()
 
     def _correct_clock(self, words: NDArray[np.int64], stamp_ns: int) -> NDArray[np.int64]:
         """Add wraps of the sensor's clock that passed during a gap; start anew if it was reset."""
@@ -273,16 +271,14 @@ class EventStream:
         self.triggers = decoder.triggers
         if len(decoder.triggers) == 0 or not self._clock.started:
             return []
-        closed: list[ClosedWindow] = []
+        spans: list[WindowSpan] = []
         if self.window.mode == "trigger":
             edges = decoder.triggers["t"][decoder.triggers["p"] == self.window.trigger_edge]
-            spans = []
             for tick in edges.tolist():
                 spans += self._windows.add_boundary(tick)
-            closed = self._finish(spans)
         self.triggers = decoder.triggers.copy()
         self.triggers["t"] = [self._clock.host_ns(int(tick)) for tick in decoder.triggers["t"]]
-        return closed
+        return self._finish(spans)
 
     def _count(self, events: int) -> None:
         statistics = self.statistics
@@ -298,9 +294,6 @@ class EventStream:
         self.statistics.empty_windows += sum(span.events == 0 for span in spans)
         host_ns = self._clock.host_ns
         return [
-            ClosedWindow(
-                span.grid, host_ns(span.t_start), host_ns(span.t_end), self._headers.of(span), span.events,
-                width=span.grid.shape[2], height=span.grid.shape[1],
-            )
+            ClosedWindow(span.grid, host_ns(span.t_start), host_ns(span.t_end), self._headers.of(span), span.events)
             for span in spans
-        ]  # fmt: skip
+        ]

@@ -109,12 +109,12 @@ class ClosedWindow:
     @property
     def height(self) -> int:
         """Grid height in pixels."""
-        return self.grid.shape[1]
+        return int(self.grid.shape[1])
 
     @property
     def width(self) -> int:
         """Grid width in pixels."""
-        return self.grid.shape[2]
+        return int(self.grid.shape[2])
 
 
 @dataclass(frozen=True)
