@@ -180,8 +180,8 @@ def play_live(
         sender = listener.make_node("evaluate_bag_player", f"{request.topic}:={topics.input}")
         opened.callback(sender.destroy_node)
         publishers = BagPublishers(sender, published_as(infos, converters), "reliable", "volatile", 1000)
-        start_ns = bag.start_ns + int(request.start_s * 1e9)
-        stop_ns = bag.end_ns + 1 if request.duration_s is None else start_ns + int(request.duration_s * 1e9)
+        start_ns, stop_ns = request.range_ns(bag)
+        stop_ns = bag.end_ns + 1 if stop_ns is None else stop_ns
         session = LiveSession(listener, own, topics, answers, options.timeout_s, stop)
         player = BagPlayer(bag, publishers, converters, options.rate, session.wait)
 

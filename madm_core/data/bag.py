@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy.typing as npt
 from rosbags.interfaces import MessageDefinition, Qos
 
 from madm_core.config import nearest, read_yaml_mapping
@@ -24,8 +25,12 @@ from madm_core.data.bag_storage import (
 )
 from madm_core.data.message_types import MessageTypes
 from madm_core.errors import ConfigError, DataError
+from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
 
 logger = logging.getLogger(__name__)
+
+IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 
 _STORAGE_SUFFIXES = (".mcap", ".db3")
 
@@ -159,6 +164,15 @@ class BagReader:
         if type_name in self._definitions:
             self._types.add_definition(type_name, self._definitions[type_name])
         return self._types.decode(data, type_name)
+
+    def decode_image(self, data: bytes, type_name: str) -> npt.NDArray[Any]:
+        """The pixels of a serialized message of :data:`IMAGE_TYPES`.
+
+        Raises:
+            InvalidInputError: The message is damaged, or its encoding is not known.
+        """
+        message = self.decode(data, type_name)
+        return compressed_image_to_array(message) if type_name == COMPRESSED_IMAGE else image_to_array(message)
 
     def describe(self) -> str:
         """One line with every topic, its type and its number of messages."""

@@ -22,18 +22,16 @@ import numpy as np
 from tqdm import tqdm
 
 from madm_core.config import to_mapping
-from madm_core.data.bag import BagReader
+from madm_core.data.bag import IMAGE_TYPES, BagReader
 from madm_core.data.crops import Picture
 from madm_core.data.event_frames import EVENT_TYPES, event_pictures
 from madm_core.data.frames import FrameFiles, Frames
 from madm_core.errors import ConfigError, DataError, InvalidInputError
-from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
 from madm_core.modalities import EventModality, Modality
 from madm_core.modalities.base import EncodedImage
 
 logger = logging.getLogger(__name__)
 
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _LIST = "frames.json"
 _FORMAT = 2
 """Of the cache; another number makes it anew. 2: an alpha channel marks pixels without a measurement."""
@@ -160,9 +158,7 @@ def _images(
 ) -> Iterator[Picture]:
     for data, reader in messages:
         try:
-            message = reader.decode(data, type_name)
-            compressed = type_name.endswith("CompressedImage")
-            array = compressed_image_to_array(message) if compressed else image_to_array(message)
+            array = reader.decode_image(data, type_name)
             if array.ndim == 3 and array.dtype == np.uint8:
                 yield np.ascontiguousarray(array[:, :, :3])
             else:

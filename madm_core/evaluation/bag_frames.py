@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from madm_core.data.bag import BagReader
+from madm_core.data.bag import IMAGE_TYPES, BagReader
 from madm_core.data.event_topics import EVENT_TYPES, POINT_CLOUD
 from madm_core.data.message_types import header_stamp_ns
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.evaluation.event_buffer import EventBuffer
-from madm_core.evaluation.labels import COMPRESSED_IMAGE, IMAGE_TYPES, TrueLabels
+from madm_core.evaluation.labels import TrueLabels
 from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import voxel_grid
 from madm_core.labels import Labels
-from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
 from madm_core.modalities import EventModality, Modality
 
 _REORDER = 16  # messages held back to put stamps in order: drivers swap neighbours, not more
@@ -37,7 +37,14 @@ class _SensorImage(NamedTuple):
     load: Callable[[], npt.NDArray[Any]]
 
 
-_Stamped = TypeVar("_Stamped", _SensorImage, TrueLabels)
+class _HasStamp(Protocol):
+    @property
+    def stamp_ns(self) -> int: ...
+
+
+_Stamped = TypeVar("_Stamped", bound=_HasStamp)
+_Image = TypeVar("_Image", bound=_HasStamp)
+_Label = TypeVar("_Label", bound=_HasStamp)
 
 
 def in_order(items: Iterator[_Stamped], counts: MatchCounts) -> Iterator[_Stamped]:
@@ -63,8 +70,8 @@ def in_order(items: Iterator[_Stamped], counts: MatchCounts) -> Iterator[_Stampe
 
 
 def match_stamps(
-    images: Iterator[_SensorImage], labels: Iterator[TrueLabels], tolerance_ns: int, counts: MatchCounts
-) -> Iterator[tuple[_SensorImage, TrueLabels]]:
+    images: Iterator[_Image], labels: Iterator[_Label], tolerance_ns: int, counts: MatchCounts
+) -> Iterator[tuple[_Image, _Label]]:
     """Pairs two ordered streams by their stamps; of several candidates the nearest pair wins.
 
     Args:
@@ -122,12 +129,7 @@ def image_frames(
 
     def images() -> Iterator[_SensorImage]:
         for message in bag.messages([topic], start_ns, stop_ns):
-
-            def load(data: bytes = message.data) -> npt.NDArray[Any]:
-                decoded = bag.decode(data, info.type)
-                return compressed_image_to_array(decoded) if info.type == COMPRESSED_IMAGE else image_to_array(decoded)
-
-            yield _SensorImage(header_stamp_ns(message.data), load)
+            yield _SensorImage(header_stamp_ns(message.data), partial(bag.decode_image, message.data, info.type))
 
     for image, label in match_stamps(in_order(images(), counts), in_order(labels, counts), tolerance_ns, counts):
         try:

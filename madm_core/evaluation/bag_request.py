@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from madm_core.data.bag import BagReader
+from madm_core.data.bag import IMAGE_TYPES, BagReader
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.evaluation.bag_frames import Frame, check_topic, event_frames, image_frames
 from madm_core.evaluation.bag_scores import BagScores
 from madm_core.evaluation.frame_results import ProtocolName
-from madm_core.evaluation.labels import IMAGE_TYPES, TrueLabels, labels_of_folder, labels_of_topic, stamp_of_name
-from madm_core.labels import LabelMap
+from madm_core.evaluation.labels import TrueLabels, labels_of_folder, labels_of_topic, stamp_of_name
+from madm_core.labels import LabelMap, LabelSet
 from madm_core.modalities import EventModality
 from madm_core.segmenter import Segmenter
 
@@ -71,13 +71,23 @@ class BagRequest:
         Raises:
             DataError: The recording cannot be read or lacks a topic.
         """
-        with BagReader(path) as bag:
+        with self.opened(path, label_path):
+            pass
+
+    @contextmanager
+    def opened(self, path: str, label_path: str | None = None) -> Iterator[tuple[BagReader, BagReader]]:
+        """A recording and, read independently of it, the bag with its labels, which may be the same.
+
+        Raises:
+            DataError: One cannot be read or lacks its topic.
+        """
+        with BagReader(path) as bag, BagReader(label_path or path) as label_bag:
             if bag.message_count == 0:
                 raise DataError(f"the bag {path} holds no messages", got=bag.describe(), do="record it again")
             bag.require_topic(self.topic)
-        if self.label_topic is not None:
-            with BagReader(label_path or path) as bag:
-                bag.require_topic(self.label_topic, IMAGE_TYPES)
+            if self.label_topic is not None:
+                label_bag.require_topic(self.label_topic, IMAGE_TYPES)
+            yield bag, label_bag
 
     def load_segmenter(self) -> Segmenter:
         """The model, ready to run."""
@@ -113,9 +123,7 @@ class BagRequest:
         Raises:
             DataError: The recording cannot be read, or lacks the topics, or they have other types.
         """
-        self.check_topics(path, label_path)
-        # The labels are read through a reader of their own: the two streams advance independently of each other.
-        with BagReader(path) as bag, BagReader(label_path or path) as label_bag:
+        with self.opened(path, label_path) as (bag, label_bag):
             check_topic(bag, self.topic, segmenter.modality)
             segmenter.modality.reset()
             scores = BagScores(str(path), segmenter.label_set, self.protocols, segmenter.image_size)
@@ -145,9 +153,20 @@ class BagRequest:
                 do=f"say --tolerance SECONDS, or check the topics; the bag holds {bag.describe()}",
             )
 
-    def _range(self, bag: BagReader) -> tuple[int, int | None]:
+    def range_ns(self, bag: BagReader) -> tuple[int, int | None]:
+        """The recording times of the part to score: first, inclusive, and last, exclusive; None: to the end."""
         start_ns = bag.start_ns + int(self.start_s * 1e9)
         return start_ns, None if self.duration_s is None else start_ns + int(self.duration_s * 1e9)
+
+    def labels(self, bag: BagReader, label_bag: BagReader, label_set: LabelSet) -> Iterator[TrueLabels]:
+        """The ground truth of the part of ``bag`` that is scored, streamed; a label topic is read from ``label_bag``.
+
+        Raises:
+            DataError: There is none, or the topic is of another type.
+        """
+        if self.label_topic is None:
+            return labels_of_folder(Path(self.label_folder or ""), label_set, self.label_map)
+        return labels_of_topic(label_bag, self.label_topic, label_set, self.label_map, *self.range_ns(bag))
 
     def _expected(self, bag: BagReader, label_bag: BagReader, is_event: bool) -> int:
         """About how many frames will be scored: exact for a whole recording in which every frame has a label."""
@@ -156,20 +175,14 @@ class BagRequest:
         else:
             labels = sum(stamp_of_name(file.stem) is not None for file in Path(self.label_folder or "").glob("*.png"))
         number = labels if is_event else min(labels, bag.topics[self.topic].count)
-        start_ns, stop_ns = self._range(bag)
+        start_ns, stop_ns = self.range_ns(bag)
         length = max(bag.end_ns - bag.start_ns, 1)
         share = (min(bag.end_ns, stop_ns or bag.end_ns) - min(start_ns, bag.end_ns)) / length
         return -(-round(number * share) // self.stride)
 
     def _frames(self, bag: BagReader, label_bag: BagReader, segmenter: Segmenter, scores: BagScores) -> Iterator[Frame]:
-        start_ns, stop_ns = self._range(bag)
-        labels: Iterator[TrueLabels]
-        if self.label_topic is not None:
-            labels = labels_of_topic(
-                label_bag, self.label_topic, segmenter.label_set, self.label_map, start_ns, stop_ns
-            )
-        else:
-            labels = labels_of_folder(Path(self.label_folder or ""), segmenter.label_set, self.label_map)
+        start_ns, stop_ns = self.range_ns(bag)
+        labels = self.labels(bag, label_bag, segmenter.label_set)
         modality = segmenter.modality
         if isinstance(modality, EventModality):
             # Decoding is cheap compared with the network: the stride applies to the labels at which windows end.

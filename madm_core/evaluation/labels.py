@@ -10,14 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from madm_core.data.bag import BagReader
+from madm_core.data.bag import COMPRESSED_IMAGE, IMAGE_TYPES, BagReader
 from madm_core.data.message_types import header_stamp_ns
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.labels import LabelMap, Labels, LabelSet
 from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
-
-IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 
 _STAMP_NAMES = (
     re.compile(r"^(?P<ns>\d{10,})$"),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,10 @@ from madm_core.evaluation.bag_request import BagRequest
 from madm_core.evaluation.bag_scores import BagScores, percentiles
 from madm_core.evaluation.evaluation_result import ReportSection
 from madm_core.evaluation.frame_results import FrameObserver, FrameResult, show
-from madm_core.evaluation.labels import COMPRESSED_IMAGE, TrueLabels, labels_of_folder, labels_of_topic
 from madm_core.evaluation.live_frames import AnsweredFrame, answered_images, answered_windows
 from madm_core.evaluation.live_matching import LiveAnswers, LiveComparison
 from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.labels import Labels
-from madm_core.messages.image_arrays import compressed_image_to_array, image_to_array
 from madm_core.modalities import EventModality
 from madm_core.segmenter import Segmenter
 
@@ -105,14 +102,13 @@ def score_answers(
     scores = BagScores(str(path), segmenter.label_set, ("native",), segmenter.image_size)
     scores.interrupted = play.interrupted
     comparison = LiveComparison()
-    with BagReader(path) as bag, BagReader(label_path or path) as label_bag:
+    with request.opened(path, label_path) as (bag, label_bag):
         scores.start_ns, scores.warnings = bag.start_ns, list(bag.warnings)
         frames = _answered(bag, request, segmenter, answers, play, scores.counts)
-        labels = in_order(_labels(bag, label_bag, request, segmenter), scores.counts)
+        labels = in_order(request.labels(bag, label_bag, segmenter.label_set), scores.counts)
         tolerance_ns = round(live_tolerance_s(request, segmenter) * 1e9)
-        # It looks at stamps only, so it pairs answers as well as messages.
-        pairs = cast(Any, match_stamps)(frames, labels, tolerance_ns, scores.counts)
-        for number, (frame, truth) in enumerate(cast("Iterator[tuple[AnsweredFrame, TrueLabels]]", pairs)):
+        pairs = match_stamps(frames, labels, tolerance_ns, scores.counts)
+        for number, (frame, truth) in enumerate(pairs):
             if number % request.stride:
                 continue
             if stop():
@@ -173,18 +169,9 @@ def _answered(
     kind = bag.topics[request.topic].type
 
     def decode(message: BagMessage) -> npt.NDArray[Any]:
-        decoded = bag.decode(message.data, kind)
-        return compressed_image_to_array(decoded) if kind == COMPRESSED_IMAGE else image_to_array(decoded)
+        return bag.decode_image(message.data, kind)
 
     return answered_images(play.messages(), decode, answers, modality, counts)
-
-
-def _labels(bag: BagReader, label_bag: BagReader, request: BagRequest, segmenter: Segmenter) -> Iterator[TrueLabels]:
-    if request.label_topic is None:
-        return labels_of_folder(Path(request.label_folder or ""), segmenter.label_set, request.label_map)
-    start_ns = bag.start_ns + int(request.start_s * 1e9)
-    stop_ns = None if request.duration_s is None else start_ns + int(request.duration_s * 1e9)
-    return labels_of_topic(label_bag, request.label_topic, segmenter.label_set, request.label_map, start_ns, stop_ns)
 
 
 def truth_size(request: BagRequest, path: str, label_path: str | None, segmenter: Segmenter) -> tuple[int, int]:
@@ -193,9 +180,8 @@ def truth_size(request: BagRequest, path: str, label_path: str | None, segmenter
     Raises:
         DataError: There is no ground truth, or the first one cannot be used.
     """
-    request.check_topics(path, label_path)
-    with BagReader(path) as bag, BagReader(label_path or path) as label_bag:
-        for truth in _labels(bag, label_bag, request, segmenter):
+    with request.opened(path, label_path) as (bag, label_bag):
+        for truth in request.labels(bag, label_bag, segmenter.label_set):
             try:
                 height, width = truth.load().shape
             except InvalidInputError as error:
