@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+STREAM_START_NS = 1_700_000_000 * 10**9
+"""Host time of the first event of streams in the tests."""
 
 
 def exact_grid(
@@ -119,3 +122,25 @@ def make_packet() -> Callable[..., Any]:
         return EventPacketFields(encoding, data, width, height, seq, time_base, stamp_ns)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Any]:
+    """``run(stream, events, sizes, finish=True)`` -> windows with their grids, of events in packets of these sizes."""
+
+    def feed(stream: Any, events: np.ndarray, sizes: Sequence[int], finish: bool = True) -> list[Any]:
+        """Feed ``events`` (ns since STREAM_START_NS) in packets of ``sizes``; the windows, with their grids copied."""
+        windows: list[Any] = []
+        position = index = 0
+        while position < len(events):
+            part = events[position : position + sizes[index % len(sizes)]].copy()
+            part["t"] += STREAM_START_NS
+            closed = stream.add_events(part, 64, 48, int(part["t"][0]), index)
+            windows += [(window, window.grid.copy()) for window in closed]
+            position += len(part)
+            index += 1
+        if finish:
+            windows += [(window, window.grid.copy()) for window in stream.finish()]
+        return windows
+
+    return feed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,28 +15,13 @@ MS = 1_000_000
 STAMP = 1_700_000_000 * 1000 * MS
 
 
-def run(stream, events, sizes, finish=True):
-    """Feed ``events`` (ns since STAMP) in packets of ``sizes``; the windows, with their grids copied."""
-    windows, position, index = [], 0, 0
-    while position < len(events):
-        part = events[position : position + sizes[index % len(sizes)]].copy()
-        part["t"] += STAMP
-        closed = stream.add_events(part, 64, 48, int(part["t"][0]), index)
-        windows += [(window, window.grid.copy()) for window in closed]
-        position += len(part)
-        index += 1
-    if finish:
-        windows += [(window, window.grid.copy()) for window in stream.finish()]
-    return windows
-
-
 sizes = st.lists(st.integers(1, 150), min_size=1, max_size=6)
 seeds = st.integers(0, 10**6)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, sizes=sizes, stride=st.sampled_from([None, 25.0, 10.0]), bins=st.integers(1, 5))
-def test_time_windows_hold_exactly_their_events(reference_grid, random_events, seed, sizes, stride, bins):
+def test_time_windows_hold_exactly_their_events(run, reference_grid, random_events, seed, sizes, stride, bins):
     events = random_events(600, 48, 64, 200 * MS, seed)
     stream = EventStream(EventWindow(duration_ms=25, stride_ms=stride), bins)
     first = int(events["t"][0])
@@ -52,71 +35,6 @@ def test_time_windows_hold_exactly_their_events(reference_grid, random_events, s
     if stride in (None, 25.0):
         assert sum(window.events for window, _ in found) == 600
     assert len({window.t_start_ns for window, _ in found}) == len(found)
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=seeds, sizes=sizes, stride=st.sampled_from([None, 100, 33]))
-def test_count_windows_hold_exactly_their_events(reference_grid, random_events, seed, sizes, stride):
-    events = random_events(650, 48, 64, 20 * MS, seed)
-    stream = EventStream(EventWindow("count", count=100, stride_count=stride), 3)
-    found = run(stream, events, sizes)
-    for index, (_, grid) in enumerate(found):
-        inside = events[index * (stride or 100) :][:100]
-        if len(inside) == 100:
-            np.testing.assert_allclose(grid, reference_grid(inside, 3, 48, 64), atol=1e-5, rtol=1e-6)
-    assert [window.events for window, _ in found[:6]] == [100] * 6
-    if stride is None:
-        assert [window.events for window, _ in found] == [100] * 6 + [50]
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=seeds, sizes=sizes)
-def test_both_ends_by_what_comes_first(random_events, seed, sizes):
-    quick = random_events(300, 48, 64, 20 * MS, seed)
-    slow = random_events(60, 48, 64, 400 * MS, seed + 1, t_first=20 * MS)
-    stream = EventStream(EventWindow("both", duration_ms=50, count=100), 3)
-    found = run(stream, np.concatenate([quick, slow]), sizes)
-    assert sum(window.events for window, _ in found) == 360
-    assert [window.events for window, _ in found[:3]] == [100] * 3
-    for window, _ in found[3:]:
-        assert window.events <= 100
-    for (earlier, _), (later, _) in pairwise(found):
-        assert later.t_start_ns >= earlier.t_end_ns
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=seeds, sizes=sizes, duration=st.sampled_from([0, 15]))
-def test_stamps_align_windows(reference_grid, random_events, seed, sizes, duration):
-    events = random_events(500, 48, 64, 100 * MS, seed)
-    stream = EventStream(EventWindow("stamps", duration_ms=duration), 2)
-    found = run(stream, events[:250], sizes, finish=False)
-    assert found == []
-    boundaries = [int(events["t"][0]) + offset * MS for offset in (20, 40, 70, 95)]
-    for boundary in boundaries:
-        found += [(window, window.grid.copy()) for window in stream.add_boundary(STAMP + boundary)]
-    found += run(stream, events[250:], sizes, finish=False)
-    ends = [window.t_end_ns - STAMP for window, _ in found]
-    assert ends == [boundary for boundary in boundaries if boundary <= events["t"][-1]]
-    for index, (window, grid) in enumerate(found):
-        end = ends[index]
-        start = end - 15 * MS if duration else (ends[index - 1] if index else int(events["t"][0]))
-        inside = events[(events["t"] >= start) & (events["t"] < end)]
-        assert window.events == len(inside)
-        np.testing.assert_allclose(grid, reference_grid(inside, 2, 48, 64, start, end), atol=1e-5, rtol=1e-6)
-
-
-def test_triggers_align_windows(encode_evt3, random_events, make_packet):
-    events = random_events(300, 48, 64, 3000)
-    data = b""
-    for index in range(3):
-        part = events[(events["t"] >= index * 1000) & (events["t"] < (index + 1) * 1000)]
-        data += encode_evt3(part) + np.array([0x6000 | (index + 1) * 1000, 0xA001], "<u2").tobytes()
-    stream = EventStream(EventWindow("trigger", duration_ms=0), 2)
-    found = stream.add(make_packet(data, STAMP, 0), "header")
-    late = np.array([0x6000 | 3100, 3, 0x2001], "<u2").tobytes()
-    counts = [window.events for window in found] + [w.events for w in stream.add(make_packet(late, STAMP + 4, 1), "b")]
-    assert sum(counts) == 300 and len(counts) == 3
-    assert stream.statistics.triggers == 3
 
 
 def test_headers_are_those_of_the_last_contributor(encode_evt3, make_packet):
@@ -148,16 +66,7 @@ def test_silence_gives_empty_windows_at_the_longest_wait(encode_evt3, random_eve
     assert stream.statistics.empty_windows == 2
 
 
-@pytest.mark.parametrize("mode", ["count", "both", "stamps"])
-def test_silence_in_other_modes(mode, random_events):
-    stream = EventStream(EventWindow(mode, duration_ms=10, count=1000, max_wait_ms=100), 2)
-    run(stream, random_events(20, 48, 64, 2 * MS), [20], finish=False)
-    assert stream.flush_waiting(STAMP + 50 * MS) == []
-    windows = [window.events for at in (150, 300, 500) for window in stream.flush_waiting(STAMP + at * MS)]
-    assert windows == ([0, 0, 0] if mode == "stamps" else [20, 0, 0])
-
-
-def test_a_long_gap_is_one_empty_window(random_events):
+def test_a_long_gap_is_one_empty_window(run, random_events):
     stream = EventStream(EventWindow(duration_ms=10, max_wait_ms=100), 2)
     early, late = random_events(50, 48, 64, 9 * MS), random_events(50, 48, 64, 9 * MS, t_first=5000 * MS)
     found = [window.events for window, _ in run(stream, np.concatenate([early, late]), [50])]
@@ -228,15 +137,6 @@ def test_a_sensor_clock_that_jumps_starts_anew(encode_evt3, random_events, make_
     assert window.events == 50 and window.t_start_ns == STAMP + MS
 
 
-def test_more_events_than_memory_drop_the_window_whole(random_events):
-    stream = EventStream(EventWindow("both", duration_ms=10, count=500, max_events=500), 2)
-    burst = random_events(600, 48, 64, 2 * MS)
-    calm = random_events(100, 48, 64, 5 * MS, t_first=30 * MS)
-    found = run(stream, burst, [600], finish=False) + run(stream, calm, [50])
-    assert [window.events for window, _ in found] == [100]
-    assert (stream.statistics.dropped_windows, stream.statistics.dropped_events) == (1, 600)
-
-
 def test_a_stream_that_lags_sheds_whole_windows(encode_evt3, random_events, make_packet):
     stream = EventStream(EventWindow(duration_ms=10, max_lag_ms=50), 2)
     windows, parts = [], []
@@ -256,7 +156,7 @@ def test_a_stream_that_lags_sheds_whole_windows(encode_evt3, random_events, make
 
 
 @pytest.mark.parametrize("mode", ["time", "count"])
-def test_time_going_backwards_within_a_packet(mode, random_events):
+def test_time_going_backwards_within_a_packet(run, mode, random_events):
     events = random_events(200, 48, 64, 40 * MS)
     events["t"][100:110] -= 15 * MS
     stream = EventStream(EventWindow(mode, duration_ms=10, count=50), 2)
@@ -266,7 +166,7 @@ def test_time_going_backwards_within_a_packet(mode, random_events):
     assert used >= 190
 
 
-def test_events_outside_the_sensor_are_counted(random_events):
+def test_events_outside_the_sensor_are_counted(run, random_events):
     events = random_events(100, 48, 64, 5 * MS)
     events["x"][:7] = 64
     for mode in ("time", "count"):
@@ -276,7 +176,7 @@ def test_events_outside_the_sensor_are_counted(random_events):
 
 
 @pytest.mark.parametrize("representation", ["voxel_grid", "polarity_histogram", "time_surface"])
-def test_maps_apply_to_every_representation(representation, random_events):
+def test_maps_apply_to_every_representation(run, representation, random_events):
     events = random_events(400, 48, 64, 9 * MS)
     pixel_map = PixelMap.build(48, 64, region=(10, 20, 16, 8), crop=True)
     inside = events[(events["x"] >= 10) & (events["x"] < 26) & (events["y"] >= 20) & (events["y"] < 28)]
@@ -312,7 +212,7 @@ def test_another_size_or_encoding_is_refused_and_the_stream_goes_on(encode_evt3,
         EventStream(EventWindow(), 2).add(make_packet(data, STAMP, encoding="unheard"), "a")
 
 
-def test_a_pixel_map_of_another_sensor_is_refused(random_events):
+def test_a_pixel_map_of_another_sensor_is_refused(run, random_events):
     stream = EventStream(EventWindow(), 2, pixel_map=PixelMap.build(10, 10))
     with pytest.raises(InvalidInputError, match="10x10"):
         run(stream, random_events(5, 48, 64, 5), [5])
