@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from processes import process_status
 
 from madm_core.data.bag_writer import BagWriter
 from madm_core.data.message_types import standard_types
@@ -65,8 +66,8 @@ def write_bag(path: Path, gigabytes: float, labelled: int, storage: str) -> int:
 
 def memory_mb(pid: int) -> tuple[float, float]:
     """Resident memory in all, and that of it which is the process' own (no mapped files), in MB."""
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return tuple(int(fields[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "RssAnon"))  # type: ignore[return-value]
+    status = process_status(pid)
+    return status["VmRSS"] * 1024 / 1e6, status["RssAnon"] * 1024 / 1e6
 
 
 def bytes_read(pid: int) -> int:

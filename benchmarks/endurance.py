@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 from datetime import datetime, timezone
@@ -24,10 +23,10 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from numbered import Rig, isolate, serve, start_node
+from numbered import Rig, serve, start_node
+from processes import event_message_packages, isolate, process_status
 
 HERE = Path(__file__).resolve()
-REPOSITORY = HERE.parents[1]
 SIZE = (480, 640)
 EVENT_SIZE = (720, 1280)
 PACKETS_HZ = 250.0
@@ -44,12 +43,9 @@ WARM_UP_S = 20.0
 
 def process_facts(process_id: int) -> dict[str, float]:
     """Resident memory in MiB, open files and threads of a process."""
-    status = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    values = {
-        line.split(":")[0]: line.split(":")[1].split()[0] for line in status if line.startswith(("VmRSS", "Threads"))
-    }
+    status = process_status(process_id)
     files = len(os.listdir(f"/proc/{process_id}/fd"))
-    return {"rss_mib": int(values["VmRSS"]) / 1024, "threads": int(values["Threads"]), "files": files}
+    return {"rss_mib": status["VmRSS"] / 1024, "threads": status["Threads"], "files": files}
 
 
 class EventSource:
@@ -147,7 +143,7 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
     first = [sample for sample in settled if sample["s"] < settled[0]["s"] + span_s]
     last = [sample for sample in settled if sample["s"] > settled[-1]["s"] - span_s]
     result: dict[str, Any] = {"compared_s": span_s}
-    for key in ("rss_mib", "files", "threads", "total_ms_median", "total_ms_p99"):
+    for key in ROWS:
         pair = [float(np.median([sample[key] for sample in part if key in sample])) for part in (first, last)]
         result[key] = pair
     result["rss_growth_percent"] = 100 * (result["rss_mib"][1] / result["rss_mib"][0] - 1)
@@ -181,9 +177,7 @@ def main() -> int:
     arguments, ros_arguments = parser.parse_known_args()
     isolate()
     if arguments.events or arguments.modality == "event":
-        build = REPOSITORY / "test" / "interfaces" / "build_interfaces.py"
-        built = subprocess.run([sys.executable, str(build)], capture_output=True, text=True, check=True)
-        sys.path.append(built.stdout.strip().splitlines()[-1])
+        sys.path += event_message_packages()
     if arguments.serve:
         return serve(ros_arguments, modality=arguments.modality)
     run = endure(arguments.minutes, arguments.rate, arguments.events, arguments.seed)

@@ -25,10 +25,10 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from processes import event_message_packages, isolate, process_status
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[1]
-PROFILE = ROOT / "config" / "fastdds_shared_memory.xml"
 MODEL = ROOT / "demo" / "models" / "street-event"
 HEIGHT, WIDTH = 720, 1280
 PACKET_US = 1024
@@ -101,9 +101,7 @@ def publish(rate: float, seconds: float) -> None:
 def process_usage(pid: int) -> tuple[float, float]:
     """Processor seconds and the peak of resident memory in MiB of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    status = Path(f"/proc/{pid}/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), process_status(pid)["VmHWM"] / 1024
 
 
 def measure(rate: float, seconds: float, model: Path, window_ms: float) -> dict[str, Any]:
@@ -194,17 +192,10 @@ def measure(rate: float, seconds: float, model: Path, window_ms: float) -> dict[
 
 def environment() -> dict[str, str]:
     """What the processes need: the message packages, the middleware's profile, and no other ROS nodes."""
-    build = ROOT / "test" / "interfaces" / "build_interfaces.py"
-    found = subprocess.run([sys.executable, str(build)], capture_output=True, text=True, check=True).stdout.strip()
-    paths = [path for path in (found, str(HERE.parent), str(ROOT), os.environ.get("PYTHONPATH", "")) if path]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-        "MADM_EVENT_NODE_BENCHMARK": "1",
-    }
+    isolate()
+    before = [path for path in (os.environ.get("PYTHONPATH"),) if path]
+    paths = [*event_message_packages(), str(HERE.parent), str(ROOT), *before]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MADM_EVENT_NODE_BENCHMARK": "1"}
 
 
 def main() -> None:

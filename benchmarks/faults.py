@@ -14,11 +14,40 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from fault_scenarios import SCENARIOS, Broken
-from numbered import Rig, isolate, serve
+from fault_node import Broken
+from fault_operation import (
+    disk_full,
+    lifecycle_under_load,
+    parameters_under_load,
+    reload_under_load,
+    signals,
+    worker_fails,
+)
+from fault_streams import (
+    changes_in_mid_stream,
+    odd_stamps,
+    publisher_restarted,
+    sensor_stops,
+    simulated_clock,
+    slow_and_fast,
+    subscriber_that_never_reads,
+    two_publishers,
+)
+from numbered import Rig, serve
+from processes import isolate
+
+SCENARIOS: dict[str, Callable[[], str]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        publisher_restarted, two_publishers, changes_in_mid_stream, odd_stamps, slow_and_fast, sensor_stops,
+        simulated_clock, subscriber_that_never_reads, reload_under_load, lifecycle_under_load, parameters_under_load,
+        signals, disk_full, worker_fails,
+    )
+}  # fmt: skip
 
 
 def publish_for_ever(first: int) -> None:

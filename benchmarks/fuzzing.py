@@ -1,8 +1,10 @@
-"""What both fuzzers share: mutations of bytes, and a runner in whose child process a crash or a hang is one finding."""
+"""What both fuzzers share: byte mutations, a runner in whose child a crash or hang is one finding, the command line."""
 
 from __future__ import annotations
 
+import argparse
 import faulthandler
+import json
 import os
 import random
 import resource
@@ -12,11 +14,11 @@ import struct
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+from processes import process_status
 
 from madm_core.errors import InvalidInputError, MadmError
 
@@ -96,14 +98,18 @@ class Findings:
         """Cases that were refused with a reason."""
         return sum(number for outcome, number in self.outcomes.items() if outcome.startswith("rejected"))
 
+    @property
+    def early_and_end_mib(self) -> tuple[float, float] | tuple[None, None]:
+        """Resident memory when caches have filled, and at the end."""
+        return (self.rss_mib[:2][-1], self.rss_mib[-1]) if self.rss_mib else (None, None)
+
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
         return {
             "name": self.name, "cases": self.cases, "accepted": self.accepted, "rejected": self.rejected,
             "outcomes": dict(self.outcomes.most_common()), "problems": self.problems[:200],
             "slowest_ms": self.slowest_ms, "slowest_case": self.slowest, "wall_s": self.wall_s,
-            "rss_mib_early": self.rss_mib[min(1, len(self.rss_mib) - 1)] if self.rss_mib else None,
-            "rss_mib_end": self.rss_mib[-1] if self.rss_mib else None,
+            "rss_mib_early": self.early_and_end_mib[0], "rss_mib_end": self.early_and_end_mib[1],
             "largest_growth_mib": self.largest_growth_mib,
         }  # fmt: skip
 
@@ -222,10 +228,7 @@ def run_case(case: Case, index: int) -> str:
 
 
 def _mapped_mib(entry: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(entry):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+    return process_status()[entry] / 1024
 
 
 def print_findings(all_findings: list[Findings]) -> None:
@@ -233,12 +236,40 @@ def print_findings(all_findings: list[Findings]) -> None:
     print("| what | cases | used | rejected | problems | slowest ms | largest request MiB | RSS MiB early / end | s |")
     print("|---|---|---|---|---|---|---|---|---|")
     for one in all_findings:
-        early, end = (one.rss_mib[min(1, len(one.rss_mib) - 1)], one.rss_mib[-1]) if one.rss_mib else (np.nan, np.nan)
+        memory = " / ".join("-" if mib is None else f"{mib:.0f}" for mib in one.early_and_end_mib)
         print(
             f"| {one.name} | {one.cases} | {one.accepted} | {one.rejected} | {len(one.problems)} "
-            f"| {one.slowest_ms:.1f} | {one.largest_growth_mib:.0f} | {early:.0f} / {end:.0f} | {one.wall_s:.0f} |"
+            f"| {one.slowest_ms:.1f} | {one.largest_growth_mib:.0f} | {memory} | {one.wall_s:.0f} |"
         )
     for one in all_findings:
         print(f"\n{one.name}: " + ", ".join(f"{number} {outcome}" for outcome, number in one.outcomes.most_common()))
         for problem in one.problems[:40]:
             print(f"  {problem}")
+
+
+def run_command(
+    name: str, what: str, unit: str, default: int, kinds: Iterable[str], fuzz: Callable[[str, int, int], Findings]
+) -> int:
+    """The fuzzers' command line: fuzz, print, write JSON if asked to; 1 when there is a problem.
+
+    Args:
+        name: The benchmark's name, for JSON.
+        what: What it does, for ``--help``.
+        unit: What the option for the number of cases is called.
+        default: How many there are of each kind unless it says otherwise.
+        kinds: What can be fuzzed.
+        fuzz: Fuzzes one kind with so many cases and a seed.
+    """
+    names = list(kinds)
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument(f"--{unit}", dest="number", type=int, default=default, help=f"{unit} of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=names, action="append", help="this kind only; may be repeated")
+    parser.add_argument("--json", type=Path, help="write the results here")
+    arguments = parser.parse_args()
+    findings = [fuzz(kind, arguments.number, arguments.seed) for kind in arguments.only or names]
+    print_findings(findings)
+    if arguments.json:
+        results = [one.to_dict() for one in findings]
+        arguments.json.write_text(json.dumps({"benchmark": name, "results": results}, indent=2) + "\n")
+    return 1 if any(one.problems for one in findings) else 0

@@ -6,7 +6,6 @@ Shared by faults.py, endurance.py and the tests.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -18,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve()
-PROFILE = HERE.parents[1] / "config" / "fastdds_shared_memory.xml"
 BASE = 250
 """The number's digits are pixel values; 255 is no label."""
 DIGITS, COMMAND, MODEL = slice(0, 4), 4, 5
@@ -120,13 +117,6 @@ def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0, m
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def isolate() -> None:
-    """Keep this process and its children away from other nodes; before any context is made."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
 
 
 def start_node(arguments: Sequence[str] = (), *, script: Path, log: Any = subprocess.DEVNULL, **named: Any) -> Any:
@@ -254,11 +244,9 @@ class Rig:
             if key.startswith(("frames_", "dropped_", "rejected_"))
         }
 
-    def untrue(self, labels: Sequence[Label] | None = None) -> list[Label]:
+    def untrue(self) -> list[Label]:
         """Labels under the stamp of another picture."""
-        return [
-            label for label in (self.labels if labels is None else labels) if self.sent.get(label.stamp) != label.number
-        ]
+        return [label for label in self.labels if self.sent.get(label.stamp) != label.number]
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float = 30.0) -> Any:
         """A service's answer; None when there is none in time."""
