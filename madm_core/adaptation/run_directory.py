@@ -7,21 +7,25 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import yaml
 
-from madm_core.adaptation.training_config import TrainingConfig
-from madm_core.config import read_yaml_mapping, to_mapping
+from madm_core.config import read_yaml_mapping
 from madm_core.errors import CheckpointError, ConfigError
 
-_FREE_KEYS = frozenset({"output", "cache", "log_every", "preview_every", "validate_every", "checkpoint_every"}) | {
-    "keep_checkpoints",
-    "embed_base",
-    "validation_frames",
-}
-"""Keys that may change on resume: they do not touch what is learnt."""
-_FREE_ENGINE_KEYS = frozenset({"workers"})
+
+class RunConfig(Protocol):
+    """The configuration of a run of any kind.
+
+    Attributes:
+        FREE_KEYS: Keys (``section.key``) that may change on resume: they do not touch what is learnt.
+    """
+
+    FREE_KEYS: ClassVar[frozenset[str]]
+
+    def spelt_out(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in, as YAML holds them."""
 
 
 class RunDirectory:
@@ -41,27 +45,41 @@ class RunDirectory:
         self.bad_batches = path / "bad_batches"
         self.model = path / "model"
 
-    def start(self, config: TrainingConfig) -> None:
+    def start(self, config: RunConfig) -> None:
         """Makes the folder of a new run and writes its resolved configuration.
 
         Raises:
-            ConfigError: There is a run already.
+            ConfigError: There is a run already, or the folder cannot be made.
         """
         if self.config_file.exists():
             raise ConfigError(
                 f"there is a run in {self.path} already",
                 do="give --resume to go on with it, or another output=DIRECTORY",
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write_config(config)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_config(config)
+        except OSError as error:
+            raise ConfigError(f"cannot write to {self.path}", got=error, do="give another output=DIRECTORY") from error
 
-    def write_config(self, config: TrainingConfig) -> None:
+    def write_config(self, config: RunConfig) -> None:
         """Writes the configuration with every default filled in."""
-        text = yaml.safe_dump(_resolved(config), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(config.spelt_out(), sort_keys=False, allow_unicode=True)
         _replace(self.config_file, text)
 
-    def check_unchanged(self, config: TrainingConfig, *, allow_change: bool) -> list[str]:
+    def check_unchanged(
+        self,
+        config: RunConfig,
+        *,
+        allow_change: bool,
+        do: str = "restore it, or give --allow-config-change if this is meant",
+    ) -> list[str]:
         """Compares a configuration with the one that the run was started with.
+
+        Args:
+            config: What the run would go on with.
+            allow_change: Do not raise for a difference.
+            do: The error's advice.
 
         Returns:
             The differences, one line each, ``key: old -> new``.
@@ -71,17 +89,17 @@ class RunDirectory:
         """
         if not self.config_file.exists():
             raise ConfigError(f"there is no run in {self.path} to resume", do="leave out --resume to start one")
-        old, new = _flat(read_yaml_mapping(self.config_file)), _flat(_resolved(config))
+        old, new = _flat(read_yaml_mapping(self.config_file)), _flat(config.spelt_out())
         changes = [
             f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
             for key in sorted({*old, *new})
-            if old.get(key) != new.get(key) and not _is_free(key)
+            if old.get(key) != new.get(key) and key not in config.FREE_KEYS
         ]
         if changes and not allow_change:
             raise ConfigError(
                 f"the configuration differs from that of the run in {self.path}",
                 got="; ".join(changes),
-                do="restore it, or give --allow-config-change if this is meant",
+                do=do,
             )
         return changes
 
@@ -123,13 +141,6 @@ def _replace(path: Path, text: str) -> None:
     os.replace(unfinished, path)
 
 
-def _resolved(config: TrainingConfig) -> dict[str, Any]:
-    """The configuration as plain values, with every switch of the method spelt out."""
-    fields: dict[str, Any] = json.loads(json.dumps(to_mapping(config)))
-    fields["method"] = json.loads(json.dumps(to_mapping(config.resolved_method)))
-    return fields
-
-
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in fields.items():
@@ -140,11 +151,6 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _is_free(key: str) -> bool:
-    section, _, name = key.partition(".")
-    return section in _FREE_KEYS or (section == "engine" and name in _FREE_ENGINE_KEYS)
-
-
-def resume_advice(output: Path) -> str:
+def resume_advice(output: Path, command: str = "train_adapt") -> str:
     """The words that tell how to go on with a stopped run."""
-    return f"train_adapt --config {output / 'config.yaml'} --resume"
+    return f"{command} --config {output / 'config.yaml'} --resume"

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader
 
 from madm_core.adaptation import assembly
+from madm_core.adaptation.batches import load_batches
 from madm_core.adaptation.health import Health
-from madm_core.adaptation.interruption import Interruption, deaf_children
+from madm_core.adaptation.interruption import Interruption
 from madm_core.adaptation.previews import preview, save_preview
 from madm_core.adaptation.progress import Progress, memory_gb
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
@@ -134,16 +134,7 @@ class Trainer:
             accelerator.process_index,
             accelerator.num_processes,
         )
-        loader = DataLoader(
-            self.samples,
-            batch_sampler=numbers,
-            num_workers=engine.workers,
-            pin_memory=accelerator.device.type == "cuda",
-            # Forking a process that runs threads (OpenMP, CUDA) may hang its children.
-            multiprocessing_context="forkserver" if engine.workers else None,
-        )
-        with deaf_children():
-            return iter(loader)
+        return load_batches(self.samples, numbers, workers=engine.workers, device=accelerator.device)
 
     def _after_step(self, report: StepReport, progress: Progress | None) -> None:
         config, step = self.config, self.step

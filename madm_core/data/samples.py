@@ -19,7 +19,7 @@ from madm_core.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-CropT = TypeVar("CropT")
+MadeT = TypeVar("MadeT")
 _REPLACEMENTS = 10
 
 
@@ -74,29 +74,14 @@ class TrainingSamples(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         rng = random.Random(_seed(self.seed, "sample", number))
-        image, labels = self._usable(lambda attempt: self._source_crop(number, attempt, rng), self.source)
-        target, valid = self._usable(lambda attempt: self._target_crop(number, attempt, rng), self.target)
+        image, labels = first_readable(lambda attempt: self._source_crop(number, attempt, rng), self.source)
+        target, valid = first_readable(lambda attempt: self._target_crop(number, attempt, rng), self.target)
         labels = self.source.to_label_set(labels)
         return Sample(
             _to_tensor(image),
             torch.from_numpy(labels.copy())[None],
             _to_tensor(target),
             torch.ones(1, *self.image_size, dtype=torch.bool) if valid is None else torch.from_numpy(valid != 0)[None],
-        )
-
-    def _usable(self, make: Callable[[int], CropT], frames: Frames) -> CropT:
-        """The first attempt without an unreadable file: one broken file must not end a night's training."""
-        last: DataError | None = None
-        for attempt in range(_REPLACEMENTS + 1):
-            try:
-                return make(attempt)
-            except DataError as error:
-                last = error
-                logger.warning("a frame of %s is replaced by another: %s", frames.name, error)
-        raise DataError(
-            f"too many unusable frames in {frames.name}",
-            got=f"{_REPLACEMENTS + 1} in a row, the last: {last}",
-            do="run check_data on this configuration",
         )
 
     def _source_crop(self, number: int, attempt: int, rng: random.Random) -> tuple[Picture, Picture]:
@@ -135,6 +120,30 @@ class TrainingSamples(Dataset[Sample]):
             random.Random(_seed(self.seed, name, "epoch", epoch)).shuffle(order)
             self._orders[name] = (epoch, order)
         return self._orders[name][1][position]
+
+
+def first_readable(make: Callable[[int], MadeT], frames: Frames) -> MadeT:
+    """The first attempt without an unreadable file: one broken file must not end a night's training.
+
+    Args:
+        make: Attempt number (0 = the frame whose turn it is, from 1 on replacements) -> what is wanted.
+        frames: Where it comes from, for messages.
+
+    Raises:
+        DataError: Ten replacements failed too.
+    """
+    last: DataError | None = None
+    for attempt in range(_REPLACEMENTS + 1):
+        try:
+            return make(attempt)
+        except DataError as error:
+            last = error
+            logger.warning("a frame of %s is replaced by another: %s", frames.name, error)
+    raise DataError(
+        f"too many unusable frames in {frames.name}",
+        got=f"{_REPLACEMENTS + 1} in a row, the last: {last}",
+        do="look for them with check_data",
+    )
 
 
 class SampleNumbers(Sampler[list[int]]):

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.data import DataLoader
 
+from madm_core.adaptation.batches import load_batches
 from madm_core.adaptation.checkpoint import Checkpoint, load_newest, prune, save_checkpoint
 from madm_core.adaptation.draws import derive_seed
-from madm_core.adaptation.interruption import Interruption, deaf_children
+from madm_core.adaptation.interruption import Interruption
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set_learning_rate
 from madm_core.adaptation.progress import Progress, memory_gb
-from madm_core.adaptation.run_directory import RunDirectory
+from madm_core.adaptation.run_directory import RunDirectory, resume_advice
 from madm_core.data.frames import Frames
 from madm_core.data.samples import SampleNumbers
 from madm_core.data.sources import open_frames
@@ -33,7 +33,6 @@ from madm_core.student.distillation_config import DistillationConfig
 from madm_core.student.losses import distillation_loss
 from madm_core.student.network import StudentNetwork
 from madm_core.student.predictions import TeacherPredictions
-from madm_core.student.run_record import check_unchanged, resume_advice, start_run, write_config
 from madm_core.student.samples import DistillationSample, DistillationSamples
 from madm_core.student.scoring import Comparison, compare, score
 from madm_core.student.student_directory import save_student_directory, start_from
@@ -76,7 +75,8 @@ class Distillation:
         self.config = config
         self.directory = RunDirectory(config.output)
         if resume:
-            check_unchanged(config)
+            advice = "restore it, or start another run with output=DIRECTORY"
+            self.directory.check_unchanged(config, allow_change=False, do=advice)
         teacher_directory = find_model_directory(config.teacher)
         self._teacher_description = read_description(teacher_directory)
         self.teacher = Segmenter.from_pretrained(teacher_directory, device=config.device)
@@ -103,10 +103,10 @@ class Distillation:
         self._saved_step: int | None = None
         if resume:
             self._restore()
-            write_config(config)
+            self.directory.write_config(config)
             self.directory.forget_after(self.step)
         else:
-            start_run(config)
+            self.directory.start(config)
         identity = json.dumps([self._teacher_description, self.teacher.precision], sort_keys=True)
         self.predictions = TeacherPredictions(identity, self.frames, config.cache.expanduser())
         self._progress_bars = progress
@@ -128,7 +128,8 @@ class Distillation:
                     self._train_step(batch, progress)
                     if interruption.requested:
                         self._save()
-                        logger.warning("stopped after step %d; go on with: %s", self.step, resume_advice(config.output))
+                        advice = resume_advice(config.output, "distill")
+                        logger.warning("stopped after step %d; go on with: %s", self.step, advice)
                         return DistillationResult(self.step, False)
                 self._save()
                 return self._finish()
@@ -173,15 +174,7 @@ class Distillation:
             flip=config.flip,
         )
         numbers = SampleNumbers(self.step, config.max_steps - self.step, config.batch_size, 0, 1)
-        loader = DataLoader(
-            samples,
-            batch_sampler=numbers,
-            num_workers=config.workers,
-            pin_memory=self.device.type == "cuda",
-            multiprocessing_context="forkserver" if config.workers else None,
-        )
-        with deaf_children():
-            return iter(loader)
+        return load_batches(samples, numbers, workers=config.workers, device=self.device)
 
     def _train_step(self, batch: DistillationSample, progress: Progress) -> None:
         config = self.config

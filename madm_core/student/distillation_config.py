@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from madm_core.config import to_mapping
 from madm_core.errors import ConfigError
 from madm_core.student.architecture import STRIDE, StudentSize
 
@@ -41,6 +42,11 @@ class DistillationConfig:
         keep_checkpoints: Newest checkpoints that are kept.
         cache: Folder for the teacher's predictions and for frames extracted from bags.
     """
+
+    FREE_KEYS: ClassVar[frozenset[str]] = frozenset(
+        {"output", "cache", "workers", "log_every", "validate_every", "checkpoint_every", "validation_frames"}
+    ) | {"keep_checkpoints"}
+    """Keys that may change on resume: they do not touch what is learnt."""
 
     output: Path
     teacher: str
@@ -95,8 +101,6 @@ class DistillationConfig:
                 "image_size cannot be used", got=self.image_size, expected=f"(height, width), multiples of {STRIDE}"
             )
 
-
-FREE_KEYS = frozenset(
-    {"output", "cache", "workers", "log_every", "validate_every", "checkpoint_every", "validation_frames"}
-) | {"keep_checkpoints"}
-"""Keys that may change on resume: they do not touch what is learnt."""
+    def spelt_out(self) -> dict[str, Any]:
+        """Every key."""
+        return to_mapping(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,12 +15,8 @@ from torch.utils.data import Dataset
 from madm_core.adaptation.draws import derive_seed
 from madm_core.data.crops import Picture
 from madm_core.data.frames import Frames
-from madm_core.errors import DataError
+from madm_core.data.samples import first_readable
 from madm_core.student.predictions import TeacherPredictions
-
-logger = logging.getLogger(__name__)
-
-_REPLACEMENTS = 10
 
 
 class DistillationSample(NamedTuple):
@@ -94,18 +89,7 @@ class DistillationSamples(Dataset[DistillationSample]):
         self._order: tuple[int, list[int]] = (-1, [])
 
     def __getitem__(self, number: int) -> DistillationSample:
-        last: DataError | None = None
-        for attempt in range(_REPLACEMENTS + 1):
-            try:
-                return self._sample(number, attempt)
-            except DataError as error:
-                last = error
-                logger.warning("a frame of %s is replaced by another: %s", self._frames.name, error)
-        raise DataError(
-            f"too many unusable frames in {self._frames.name}",
-            got=f"{_REPLACEMENTS + 1} in a row, the last: {last}",
-            do="run check_data on these frames",
-        )
+        return first_readable(lambda attempt: self._sample(number, attempt), self._frames)
 
     def _sample(self, number: int, attempt: int) -> DistillationSample:
         index = self._index(number, attempt)

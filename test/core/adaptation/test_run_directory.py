@@ -31,6 +31,12 @@ def test_only_what_touches_the_learning_counts_as_a_change(tiny_config):
     assert directory.check_unchanged(tiny_config(batch_size=3), allow_change=True) == ["batch_size: 2 -> 3"]
 
 
+def test_a_folder_that_cannot_be_made_is_an_error(tiny_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write to .*output=DIRECTORY"):
+        RunDirectory(tmp_path / "file" / "run").start(tiny_config())
+
+
 def test_metrics_after_the_checkpoint_and_half_lines_are_forgotten(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.forget_after(1)  # nothing there yet
@@ -67,3 +73,4 @@ def test_a_full_disk_under_the_metrics_is_explained(tmp_path):
 
 def test_the_advice_names_the_configuration(tmp_path):
     assert resume_advice(tmp_path) == f"train_adapt --config {tmp_path}/config.yaml --resume"
+    assert resume_advice(tmp_path, "distill") == f"distill --config {tmp_path}/config.yaml --resume"
