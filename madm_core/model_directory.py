@@ -31,7 +31,7 @@ from madm_core.model.directory_format import (
     write_model_directory,
 )
 from madm_core.model.head import SegmentationHead
-from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
+from madm_core.model.hub import cached_or_downloaded, looks_like_hub_id
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.network import NetworkKind, SegmentationNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase
@@ -175,10 +175,8 @@ def find_model_directory(path_or_hub_id: str | Path) -> Path:
     if directory.is_dir() or not looks_like_hub_id(path_or_hub_id):
         return directory
     try:
-        snapshot = cached_snapshot(str(path_or_hub_id))
-        if snapshot is not None and any(snapshot.glob("model.*")):
-            return snapshot
-        return download(str(path_or_hub_id), ["madm.json", "model.*", "base/**"])
+        patterns = ["madm.json", "model.*", "base/**"]
+        return cached_or_downloaded(str(path_or_hub_id), patterns, lambda cached: any(cached.glob("model.*")))
     except BaseModelError as error:
         raise ModelDirectoryError(f"there is no model at {path_or_hub_id}", got=error, do="check the path") from error
 
@@ -199,10 +197,10 @@ def change_autoencoder(model: LoadedModel, options: AutoencoderOptions) -> None:
         )
 
 
-def holds_program(path_or_hub_id: str | Path) -> bool:
+def holds_program(directory: str | Path) -> bool:
     """Whether a directory on disk holds an exported program, which knows devices and precisions of its own."""
     try:
-        kind = read_description(Path(path_or_hub_id).expanduser()).get("network", "madm")
+        kind = read_description(Path(directory).expanduser()).get("network", "madm")
     except ModelDirectoryError:
         return False
     return kind not in ("madm", "segformer")

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
 from diffusers import AutoencoderTiny
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from madm_core.errors import BaseModelError, ConfigError
-from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
+from madm_core.model.hub import cached_or_downloaded, looks_like_hub_id
+from madm_core.model.stable_diffusion import load_component
 
 TinyParts = Literal["both", "encoder", "decoder"]
 _FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
@@ -99,31 +98,15 @@ def load_tiny_autoencoder(path_or_hub_id: str) -> AutoencoderTiny:
                 expected="a diffusers directory of an AutoencoderTiny, or a hub id like madebyollin/taesd",
                 do="check the path",
             )
-        found = cached_snapshot(path_or_hub_id)
-        complete = found is not None and all((found / name).is_file() for name in _FILES)
-        directory = found if complete and found is not None else download(path_or_hub_id, _FILES)
-    try:
-        tiny, report = AutoencoderTiny.from_pretrained(
-            directory, output_loading_info=True, torch_dtype=torch.float32, local_files_only=True
+        directory = cached_or_downloaded(
+            path_or_hub_id, _FILES, lambda cached: all((cached / name).is_file() for name in _FILES)
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise BaseModelError(
-            f"cannot load the tiny autoencoder {path_or_hub_id}",
-            got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
-            expected="a diffusers directory of an AutoencoderTiny",
-        ) from error
-    config = tiny.config
-    problems = [
-        f"{len(report[key])} {key.replace('_', ' ')}" for key in ("missing_keys", "unexpected_keys") if report[key]
-    ]
-    if config.latent_channels != 4 or len(config.encoder_block_out_channels) != 4:
-        problems.append(f"{config.latent_channels} latent channels, {len(config.encoder_block_out_channels)} levels")
-    if problems:
+    tiny = load_component(AutoencoderTiny, directory).requires_grad_(False)
+    latents, levels = tiny.config.latent_channels, len(tiny.config.encoder_block_out_channels)
+    if (latents, levels) != (4, 4):
         raise BaseModelError(
             f"the tiny autoencoder {path_or_hub_id} does not fit",
-            got=", ".join(problems),
-            expected="all weights, 4 latent channels and 4 levels, as madebyollin/taesd has",
+            got=f"{latents} latent channels, {levels} levels",
+            expected="4 latent channels and 4 levels, as madebyollin/taesd has",
         )
-    tiny.requires_grad_(False)
-    result: AutoencoderTiny = tiny.eval()
-    return result
+    return tiny

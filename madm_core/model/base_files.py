@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from madm_core.errors import BaseModelError
-from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
-
-logger = logging.getLogger(__name__)
+from madm_core.model.hub import cached_or_downloaded, download, looks_like_hub_id
 
 _FILES = ("config.json", "*_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 _SAFE_WEIGHTS = ("diffusion_pytorch_model*.safetensors", "model*.safetensors", "*.safetensors.index.json")
@@ -100,14 +97,14 @@ def _from_hub(path_or_hub_id: str | Path, folders: Sequence[str], weights: bool)
             do="check the path",
         )
     hub_id = str(path_or_hub_id)
-    snapshot = cached_snapshot(hub_id)
-    if snapshot is not None and all(_is_complete(snapshot / folder, weights) for folder in folders):
-        logger.info("using %s from the local cache", hub_id)
-        return snapshot
     files = _FILES + _SAFE_WEIGHTS if weights else _FILES
     patterns = ["model_index.json", *(f"{folder}/{file}" for folder in folders for file in files)]
-    snapshot = download(hub_id, patterns, _VARIANTS)
-    pickled = [folder for folder in folders if not _is_complete(snapshot / folder, weights)]
+
+    def incomplete(snapshot: Path) -> list[str]:
+        return [folder for folder in folders if not _is_complete(snapshot / folder, weights)]
+
+    snapshot = cached_or_downloaded(hub_id, patterns, lambda cached: not incomplete(cached), _VARIANTS)
+    pickled = incomplete(snapshot)
     if pickled:
         snapshot = download(hub_id, [f"{folder}/{file}" for folder in pickled for file in _PICKLED_WEIGHTS], _VARIANTS)
     return snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
@@ -31,6 +31,21 @@ def cached_snapshot(hub_id: str) -> Path | None:
         return Path(snapshot_download(hub_id, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+
+
+def cached_or_downloaded(
+    hub_id: str, patterns: Sequence[str], is_complete: Callable[[Path], bool], ignored: Sequence[str] = ()
+) -> Path:
+    """The directory of a hub model: from the local cache if it is complete there, else downloaded.
+
+    Raises:
+        BaseModelError: As :func:`download` does.
+    """
+    snapshot = cached_snapshot(hub_id)
+    if snapshot is not None and is_complete(snapshot):
+        logger.info("using %s from the local cache", hub_id)
+        return snapshot
+    return download(hub_id, patterns, ignored)
 
 
 def download(hub_id: str, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:

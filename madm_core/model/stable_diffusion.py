@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, ModelMixin, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, ModelMixin, UNet2DConditionModel
 from torch import Tensor
 
 from madm_core.errors import BaseModelError
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _MAX_TIMESTEPS = 100_000
 """Far above any diffusion model's 1000: the schedule is made as an array."""
 
-_Model = TypeVar("_Model", UNet2DConditionModel, AutoencoderKL)
+_Model = TypeVar("_Model", UNet2DConditionModel, AutoencoderKL, AutoencoderTiny)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def load_base(path_or_hub_id: str | Path) -> StableDiffusionBase:
     noise_schedule(scheduler_config)
     base = StableDiffusionBase(
         name=str(path_or_hub_id),
-        unet=_load_model(UNet2DConditionModel, directory, "unet"),
-        vae=_load_model(AutoencoderKL, directory, "vae"),
+        unet=load_component(UNet2DConditionModel, directory / "unet"),
+        vae=load_component(AutoencoderKL, directory / "vae"),
         scheduler_config=scheduler_config,
     )
     logger.info(
@@ -148,7 +148,7 @@ def check_shapes(unet: Mapping[str, Any], vae: Mapping[str, Any], name: str) -> 
 
 def load_vae(directory: Path) -> AutoencoderKL:
     """The verified autoencoder of a base directory. Raises :class:`BaseModelError` as :func:`load_base` does."""
-    return _load_model(AutoencoderKL, directory, "vae")
+    return load_component(AutoencoderKL, directory / "vae")
 
 
 def model_from_config(
@@ -204,18 +204,22 @@ def describe_mismatch(expected: Mapping[str, torch.Size], found: Mapping[str, to
     return ", ".join(problems) or None
 
 
-def _load_model(model_class: type[_Model], directory: Path, folder: str) -> _Model:
-    """One component of a base through diffusers, refused unless every tensor was found and used."""
+def load_component(model_class: type[_Model], directory: Path) -> _Model:
+    """A network of diffusers in its directory, in float32, refused unless every tensor was found and used.
+
+    Raises:
+        BaseModelError: It is missing, damaged or another network.
+    """
     try:
         model, report = model_class.from_pretrained(
-            directory, subfolder=folder, output_loading_info=True, torch_dtype=torch.float32, local_files_only=True
+            directory, output_loading_info=True, torch_dtype=torch.float32, local_files_only=True
         )
     except Exception as error:  # diffusers and safetensors fail in many ways on damaged files
         raise BaseModelError(
-            f"cannot load {directory / folder}",
+            f"cannot load {directory}",
             got=f"{type(error).__name__}: {error}",
             expected="complete weights of its config.json",
-            do="download the base again",
+            do="download it again",
         ) from error
     problems = [
         f"{len(report[key])} {key.replace('_', ' ')} (e.g. {next(iter(report[key]))})"
@@ -224,10 +228,10 @@ def _load_model(model_class: type[_Model], directory: Path, folder: str) -> _Mod
     ]
     if problems:
         raise BaseModelError(
-            f"the weights in {directory / folder} do not fit its config.json",
+            f"the weights in {directory} do not fit its config.json",
             got=", ".join(problems),
             expected="every tensor of the configuration and no other",
-            do="download the base again: training or running without pretrained weights gives nothing",
+            do="download it again: training or running without pretrained weights gives nothing",
         )
     assert isinstance(model, ModelMixin)
     return model.eval()
