@@ -156,10 +156,11 @@ class Segmenter:
         """
         _one_of(resize, ResizeMode, "resize mode")
         _one_of(compile_mode, CompileMode, "compile mode")
-        if not holds_program(path_or_hub_id):  # a wrong option should not cost the time to load the weights
-            device = str(choose_device(device))
-            choose_precision(precision, choose_device(device))
         directory = find_model_directory(path_or_hub_id)
+        if not holds_program(directory):  # a wrong option should not cost the time to load the weights
+            place = choose_device(device)
+            choose_precision(precision, place)
+            device = str(place)  # from now on "auto" is decided, and logged
         model = load_model_directory(directory, base=base)
         if autoencoder is not None:
             change_autoencoder(model, autoencoder)

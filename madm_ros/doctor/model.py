@@ -12,11 +12,11 @@ def check_model(path_or_hub_id: str) -> list[Finding]:
     Networks are loaded on the CPU, where a node that runs does not take the memory from it. A program chooses its own
     device: a TensorRT engine has no other than the GPU.
     """
-    from madm_core.model_directory import holds_program
+    from madm_core.model_directory import find_model_directory, holds_program
     from madm_core.segmenter import Segmenter
 
     try:
-        device = "auto" if holds_program(path_or_hub_id) else "cpu"
+        device = "auto" if holds_program(find_model_directory(path_or_hub_id)) else "cpu"
         segmenter = Segmenter.from_pretrained(path_or_hub_id, device=device)
     except MadmError as error:
         return [Finding("model", "error", f"{error.what}: {error.got}" if error.got else error.what, error.do or "")]

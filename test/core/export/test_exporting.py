@@ -39,6 +39,12 @@ def test_the_trained_network_gives_the_same_labels_in_onnxruntime(exported: Path
     assert np.mean(same) >= 0.999
 
 
+def test_a_program_from_the_hub_knows_its_own_devices(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("madm_core.segmenter.find_model_directory", lambda name: exported)
+    assert "OpenVINO" in Segmenter.from_pretrained("robots/depth-onnx", device="openvino:CPU").description
+
+
 def test_windows_of_the_networks_size_but_no_other_canvas(exported: Path) -> None:
     windows = Segmenter.from_pretrained(exported, device="cpu", resize="sliding_window")
     assert windows.segment(np.zeros((96, 250), np.uint8)).labels.shape == (96, 250)
