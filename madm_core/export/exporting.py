@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from madm_core.errors import ConfigError, DeviceError
+from madm_core.export.onnx import OPSET, write_onnx
 from madm_core.export.program import ProgramFacts, load_program
-from madm_core.model.directory_format import ModelHeader, write_model_directory
+from madm_core.export.tensorrt import write_engine
+from madm_core.export.torch_programs import write_torch_program
+from madm_core.model.directory_format import ModelHeader, read_description, write_model_directory
 from madm_core.model.image_tensor import image_tensor
 from madm_core.model.network import Deployment
 from madm_core.model.resize_modes import resize_image
@@ -52,7 +54,7 @@ class ExportOptions:
     format: ExportFormat
     device: str = "cpu"
     precision: str = "auto"
-    opset: int = 18
+    opset: int = OPSET
     check_device: str | None = None
 
 
@@ -91,13 +93,14 @@ def export_model(
         raise ConfigError("unknown export format", got=repr(options.format), expected=", ".join(FILES))
     classes, parameters = model.network.classes, model.network.parameter_count
     deployment = model.network.deploy(options.device, options.precision)
-    if not isinstance(deployment.run, nn.Module):
+    network = deployment.run
+    if not isinstance(network, nn.Module):
         raise ConfigError("only PyTorch networks can be exported", got=f"one that is run by {deployment.runtime}")
     images = [_network_image(frame, model.image_size) for frame in frames] or synthetic_images(model.image_size)
 
     def fill(directory: Path) -> dict[str, Any]:
         file = directory / FILES[options.format]
-        made_with = _write(deployment, model.image_size, file, options)
+        made_with = _write(network, deployment, model.image_size, file, options)
         opset = options.opset if options.format in ("onnx", "tensorrt") else None
         facts = ProgramFacts(file.name, classes, parameters, deployment.precision, made_with, opset)
         described = {"program": facts.to_dict()}
@@ -116,8 +119,7 @@ def export_model(
         return {**described, "check": check, "exported_from": source}
 
     header = ModelHeader(options.format, model.modality, model.label_set, model.image_size)
-    written = write_model_directory(output, header, classes=classes, version=2, fill=fill)
-    description = json.loads((written / "madm.json").read_text(encoding="utf-8"))
+    description = read_description(write_model_directory(output, header, classes=classes, version=2, fill=fill))
     return {key: description[key] for key in ("program", "check", "exported_from")}
 
 
@@ -152,17 +154,13 @@ def _network_image(frame: npt.NDArray[Any], image_size: tuple[int, int]) -> Tens
     return resize_image(image_tensor(frame, torch.device("cpu")), image_size)
 
 
-def _write(deployment: Deployment, image_size: tuple[int, int], file: Path, options: ExportOptions) -> str:
-    network, device = deployment.run, deployment.device
-    assert isinstance(network, nn.Module)  # checked before
+def _write(
+    network: nn.Module, deployment: Deployment, image_size: tuple[int, int], file: Path, options: ExportOptions
+) -> str:
+    """Write the program; the exporter and its version, for people."""
+    device = deployment.device
     if options.format == "onnx":
-        from madm_core.export.onnx import write_onnx
-
         return write_onnx(network, image_size, device, file, options.opset)
     if options.format == "tensorrt":
-        from madm_core.export.tensorrt import write_engine
-
         return write_engine(network, image_size, device, file, options.opset, deployment.precision)
-    from madm_core.export.torch_programs import write_torch_program
-
     return write_torch_program(network, image_size, device, file, options.format)

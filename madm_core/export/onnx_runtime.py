@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from madm_core.errors import DeviceError, MissingDependencyError, ModelDirectoryError
 from madm_core.export.program import INPUT, OUTPUT, ProgramFacts, missing, stored_precision
+from madm_core.model.compilation import user_cache
 from madm_core.model.network import Deployment
 from madm_core.model.precision import Precision
 
@@ -102,7 +102,7 @@ class OnnxProgram:
     def _settings(self, runtime: str, number: int, precision: Precision) -> dict[str, str]:
         settings = {"device_id": str(number)}
         if runtime == "tensorrt":
-            cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "madm_ros" / "tensorrt"
+            cache = user_cache("tensorrt")
             cache.mkdir(parents=True, exist_ok=True)
             logger.info("TensorRT builds an engine at the first image: minutes, once; it is kept in %s", cache)
             settings |= {

@@ -25,9 +25,12 @@ def cache_directory() -> Path:
     PyTorch's own choice is in the directory for temporary files.
     """
     chosen = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "madm_ros" / "torch_compile"
+    return Path(chosen) if chosen else user_cache("torch_compile")
+
+
+def user_cache(name: str) -> Path:
+    """A directory of the user's for what takes long to make and can be made again; it need not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "madm_ros" / name
 
 
 class CompiledNetwork:
