@@ -6,11 +6,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from numbered import Rig, start_node
 
@@ -64,16 +64,22 @@ class Node:
 
 @contextmanager
 def node(
-    *arguments: str, delay_s: float = 0.0, load_s: float = 0.0, rig: Rig | None = None, **named: Any
+    *arguments: str,
+    delay_s: float = 0.0,
+    load_s: float = 0.0,
+    rig: Rig | None = None,
+    output: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], object] | None = None,
 ) -> Iterator[Node]:
-    """A node that is connected to a rig; both end with the block."""
+    """A node that is connected to a rig; both end with the block. ``output`` takes the place of its log."""
     own = rig or Rig()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        stream = named.pop("log", None) or log.open("wb")
+        stream = output or log.open("wb")
         log.touch()
         options = ["--delay", str(delay_s), "--load", str(load_s), *arguments]
-        process = start_node(options, script=HERE, log=stream, **named)
+        process = start_node(options, script=HERE, log=stream, environment=environment, before=before)
         made = Node(process, own, log)
         try:
             require(own.connect(), f"the node did not start: {made.tail()}")

@@ -140,7 +140,7 @@ def disk_full() -> str:
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # noqa: E731
         environment = {**os.environ, "ROS_LOG_DIR": folder}
         arguments = ("-p", "warning_period_s:=0.0", *RELIABLE)
-        with node(*arguments, log=stream, preexec_fn=limit, env=environment) as under_test:
+        with node(*arguments, output=stream, environment=environment, before=limit) as under_test:
             for number in range(150):
                 under_test.rig.send(encoding="mono8" if number % 3 else "nonsense")
                 under_test.rig.spin(0.01)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,10 +119,19 @@ def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0, m
     return 0
 
 
-def start_node(arguments: Sequence[str] = (), *, script: Path, log: Any = subprocess.DEVNULL, **named: Any) -> Any:
-    """A process of ``script --serve`` with ROS arguments."""
+def start_node(
+    arguments: Sequence[str] = (),
+    *,
+    script: Path,
+    log: Any = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], object] | None = None,
+) -> subprocess.Popen[bytes]:
+    """A process of ``script --serve`` with ROS arguments; ``before`` is called in it first."""
     command = [sys.executable, str(script), "--serve", *arguments]
-    return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **named)
+    return subprocess.Popen(
+        command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, preexec_fn=before
+    )
 
 
 @dataclass(frozen=True)
@@ -216,12 +225,12 @@ class Rig:
             self.executor.spin_once(timeout_sec=0.02)
         return time.monotonic() - began
 
-    def stream(self, seconds: float, rate_hz: float, **changes: Any) -> int:
+    def stream(self, seconds: float, rate_hz: float, size: tuple[int, int] = SIZE) -> int:
         """Send at a rate while spinning; returns how many."""
         began, count = time.monotonic(), 0
         while (now := time.monotonic()) < began + seconds:
             if now >= began + count / rate_hz:
-                self.send(**changes)
+                self.send(size=size)
                 count += 1
             self.executor.spin_once(timeout_sec=max(0.0, min(0.02, began + count / rate_hz - time.monotonic())))
         return count
