@@ -1,5 +1,6 @@
 """The StreetWorld table: what each ingredient of the method is worth on the synthetic street.
 
+    python benchmarks/streetworld.py --data-only                                       # the streets, no training
     train_street_base --output runs/madm-street-base
     python benchmarks/streetworld.py --base runs/madm-street-base                      # seed 0 of the main rows
     python benchmarks/streetworld.py --base ... --seeds 0 1 2 --jobs 2                 # the whole table
@@ -127,11 +128,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"optimisation steps of a run (default {STEPS})")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the table and train nothing")
+    parser.add_argument("--data-only", action="store_true", help="make the streets and train nothing")
     parser.add_argument("--page", type=Path, help="put the table between this page's two marks as well")
     arguments = parser.parse_args()
     if not arguments.only_print:
-        if arguments.base is None:
+        if arguments.base is None and not arguments.data_only:
             parser.error("--base is needed to train")
+        for name, (seed, count) in STREETS.items():
+            make_streets(arguments.work / "data" / name, seed, count)
+        if arguments.data_only:
+            return
         run_missing(arguments)
     found = table(read_results(arguments.results), arguments.steps)
     print(found)
@@ -143,8 +149,6 @@ def main() -> None:
 def run_missing(arguments: argparse.Namespace) -> None:
     """Trains and scores every wanted run that has no line yet."""
     logging.basicConfig(level=logging.WARNING)
-    for name, (seed, count) in STREETS.items():
-        make_streets(arguments.work / "data" / name, seed, count)
     bases = {"pretrained": arguments.base, "random": arguments.random_base, "photo": arguments.photo_base}
     runs = []
     for seed in arguments.seeds:

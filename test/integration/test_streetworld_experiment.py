@@ -7,9 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from safetensors.torch import load_file
 
+from madm_core.data.sources import open_frames
 from madm_core.labels import MADM11
+from madm_core.modalities import modality_named
 from madm_core.model.tiny_base import write_tiny_base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +49,25 @@ def place(bench, tmp_path_factory):
 
 def run(bench, name, steps=4):
     return bench.experiment.Run(f"{name}_depth_0_{steps}", bench.table.VARIANTS[name], "depth", 0, steps)
+
+
+def test_the_streets_alone_are_made_where_the_shipped_configurations_look(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench.table, "STREETS", dict.fromkeys(bench.table.STREETS, (1, 1)))
+    monkeypatch.setattr("sys.argv", ["streetworld.py", "--data-only"])
+    bench.table.main()
+    files = [*ROOT.glob("config/train/streetworld_*.yaml"), *ROOT.glob("config/train/distill_streetworld_*.yaml")]
+    sections = [
+        section
+        for file in files
+        for section in yaml.safe_load(file.read_text()).values()
+        if isinstance(section, dict) and section.get("kind") == "streetworld"
+    ]
+    assert len(sections) == 11
+    for section in sections:
+        modality = None if section["sensor"] == "rgb" else modality_named(section["sensor"], {})
+        frames = open_frames(section, label_set=MADM11, modality=modality, where="", cache=tmp_path, progress=False)
+        assert len(frames) == 1
 
 
 def test_a_shared_warm_up_changes_no_bit(bench, place):
