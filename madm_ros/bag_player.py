@@ -53,6 +53,17 @@ def published_as(
     }
 
 
+def outgoing(message: BagMessage, converters: Mapping[str, EventCloudConverter]) -> BagMessage:
+    """A recorded message with the type and the bytes that go out.
+
+    Raises:
+        InvalidInputError: It cannot be converted.
+    """
+    if message.topic not in converters:
+        return message
+    return message._replace(type=POINT_CLOUD, data=converters[message.topic].convert(message.data))
+
+
 class BagPlayer:
     """Plays the topics of some publishers.
 
@@ -109,14 +120,12 @@ class BagPlayer:
             self._publish(item, publishing)
 
     def _publish(self, message: BagMessage, publishing: Callable[[BagMessage], None]) -> None:
-        if message.topic in self._converters:
-            try:
-                data = self._converters[message.topic].convert(message.data)
-            except (InvalidInputError, DataError) as error:
-                self.unusable += 1
-                logger.warning("a message of %s is left out (%d so far): %s", message.topic, self.unusable, error)
-                return
-            message = message._replace(type=POINT_CLOUD, data=data)
+        try:
+            message = outgoing(message, self._converters)
+        except (InvalidInputError, DataError) as error:
+            self.unusable += 1
+            logger.warning("a message of %s is left out (%d so far): %s", message.topic, self.unusable, error)
+            return
         publishing(message)
         self._publishers.publish(message.topic, message.data)
         self.published += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from madm_core.data.bag import BagReader
 from madm_core.data.bag_storage import BagMessage
 from madm_core.data.event_topics import POINT_CLOUD
-from madm_core.errors import InvalidInputError
+from madm_core.errors import DataError, InvalidInputError
 from madm_core.evaluation.bag_frames import check_topic
 from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, MakeObservers
 from madm_core.evaluation.bag_request import BagRequest
@@ -23,7 +23,7 @@ from madm_core.evaluation.live_matching import LiveAnswers, LiveComparison
 from madm_core.evaluation.live_scoring import LivePlay, live_section, live_tolerance_s, score_answers, truth_size
 from madm_core.modalities import EventModality
 from madm_core.segmenter import Segmenter
-from madm_ros.bag_player import BagPlayer, cloud_converters, published_as
+from madm_ros.bag_player import BagPlayer, cloud_converters, outgoing, published_as
 from madm_ros.bag_publishers import BagPublishers
 from madm_ros.live_listener import LiveListener
 from madm_ros.live_session import LiveSession
@@ -186,16 +186,15 @@ def play_live(
         player = BagPlayer(bag, publishers, converters, options.rate, session.wait)
 
         def messages() -> Iterator[BagMessage]:
-            again = cloud_converters(infos)
+            for converter in converters.values():
+                converter.reset()
             with BagReader(path) as reader:
                 for message in reader.messages([request.topic], start_ns, stop_ns):
-                    if request.topic in again:
-                        try:
-                            data = again[request.topic].convert(message.data)
-                        except InvalidInputError:
-                            continue  # it was not played either
-                        message = message._replace(type=POINT_CLOUD, data=data)
-                    yield message
+                    try:
+                        played = outgoing(message, converters)
+                    except (InvalidInputError, DataError):
+                        continue  # it was not played either
+                    yield played
 
         size = sensor_size if kind == POINT_CLOUD else (0, 0)
         play = LivePlay(options.rate, topics.node, own is not None, messages, point_cloud_size=size)
