@@ -10,7 +10,7 @@ from madm_core.config import read_yaml_mapping
 from madm_core.errors import ConfigError, DataError, InvalidInputError
 from madm_core.evaluation.bag_jobs import BagJob
 from madm_core.evaluation.bag_request import BagRequest
-from madm_core.evaluation.frame_results import ProtocolName
+from madm_core.evaluation.frame_results import protocols_named
 from madm_core.evaluation.prediction_export import export_path
 from madm_core.labels import LabelMap
 
@@ -130,14 +130,13 @@ def request_of(chosen: argparse.Namespace) -> BagRequest:
             expected="--model, --topic and either --label-topic or --label-dir",
             do="see evaluate_bag --help",
         )
-    protocols: tuple[ProtocolName, ...] = ("native", "paper") if chosen.protocol == "both" else (chosen.protocol,)
     return BagRequest(
         model=chosen.model,
         topic=chosen.topic,
         label_topic=chosen.label_topic,
         label_folder=chosen.label_dir,
         label_map=_label_map(chosen.label_map),
-        protocols=protocols,
+        protocols=protocols_named(chosen.protocol),
         tolerance_s=chosen.tolerance,
         start_s=chosen.start,
         duration_s=chosen.duration,

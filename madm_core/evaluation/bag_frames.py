@@ -135,9 +135,7 @@ def image_frames(
         try:
             frame = Frame(image.stamp_ns, image.load(), label.load())
         except InvalidInputError as error:
-            if error.reason == "ids":
-                raise DataError(str(error)) from error  # every picture will have them: nothing can be scored
-            counts.cannot_use(error)
+            counts.leave_out(error)
             continue
         counts.matched += 1
         yield frame
@@ -175,9 +173,7 @@ def event_frames(
         try:
             truth = label.load()
         except InvalidInputError as error:
-            if error.reason == "ids":
-                raise DataError(str(error)) from error
-            counts.cannot_use(error)
+            counts.leave_out(error)
             continue
         height, width = buffer.size or truth.shape
         first_ns = int(events["t"][0]) if len(events) else end_ns

@@ -40,6 +40,11 @@ class BagOutcome(NamedTuple):
     choice: FrameChoice | None
     failure: BagFailure | None
 
+    @classmethod
+    def failed(cls, job: BagJob, error: str = "") -> BagOutcome:
+        """A recording without scores, and why; empty: it was not begun."""
+        return cls(None, None, BagFailure(job.path, error))
+
 
 MakeObservers = Callable[[BagJob, Segmenter], Iterable[FrameObserver]]
 ShowProgress = Callable[[str, int, int | None], None]
@@ -87,14 +92,14 @@ def try_bag(
 ) -> BagOutcome:
     """:func:`score_bag`, with an error of the recording as the outcome. A recording is not begun after ``stop``."""
     if stop():
-        return BagOutcome(None, None, BagFailure(job.path, ""))
+        return BagOutcome.failed(job)
     try:
         return score_bag(request, job, segmenter, observers, stop=stop, progress=progress)
     except MadmError as error:
-        return BagOutcome(None, None, BagFailure(job.path, str(error)))
+        return BagOutcome.failed(job, str(error))
     except Exception as error:  # a fault of ours in one recording must not cost the results of the others
         logger.exception("%s cannot be scored", job.path)
-        return BagOutcome(None, None, BagFailure(job.path, f"{type(error).__name__}: {error}"))
+        return BagOutcome.failed(job, f"{type(error).__name__}: {error}")
 
 
 def score_bags(

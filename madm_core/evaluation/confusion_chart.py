@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from madm_core.evaluation.svg_plot import css_color
 from madm_core.labels import LabelSet
 
 _CELL, _TOP, _PAD = 44, 118, 8
@@ -57,7 +58,7 @@ def confusion_heat_map(matrix: npt.NDArray[np.integer[Any]], label_set: LabelSet
 
 
 def _swatch(label_set: LabelSet, class_id: int, x: float, y: float) -> Markup:
-    color = "#{:02x}{:02x}{:02x}".format(*label_set.colors[class_id])
+    color = css_color(label_set.colors[class_id])
     return Markup('<rect class="swatch" x="{}" y="{}" width="12" height="12" rx="2" fill="{}"></rect>').format(
         x, y, color
     )

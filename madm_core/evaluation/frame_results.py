@@ -38,6 +38,11 @@ PROTOCOLS: dict[ProtocolName, str] = {
 }
 
 
+def protocols_named(word: str) -> tuple[ProtocolName, ...]:
+    """What ``--protocol native``, ``paper`` or ``both`` asks for."""
+    return tuple(protocol for protocol in PROTOCOLS if word in (protocol, "both"))
+
+
 @dataclass(frozen=True)
 class FrameResult:
     """One frame: what the sensor saw, what is true, what was predicted.

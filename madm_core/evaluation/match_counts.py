@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from madm_core.errors import InvalidInputError
+from madm_core.errors import DataError, InvalidInputError
 
 
 @dataclass
@@ -37,3 +37,13 @@ class MatchCounts:
         """Counts a message or picture that was left out."""
         self.unusable[error.reason] = self.unusable.get(error.reason, 0) + 1
         self.examples.setdefault(error.reason, str(error))
+
+    def leave_out(self, error: InvalidInputError) -> None:
+        """Counts a message of a recording that was left out.
+
+        Raises:
+            DataError: Labels hold ids outside the label set. All of them will, so that nothing could be scored.
+        """
+        if error.reason == "ids":
+            raise DataError(str(error)) from error
+        self.cannot_use(error)

@@ -61,6 +61,11 @@ def confusion_matrix(predicted: Labels, truth: Labels, classes: int) -> Matrix:
     return counts[:classes]
 
 
+def plain(value: float) -> float | None:
+    """A score for JSON, which has no NaN: what is not defined becomes None."""
+    return None if math.isnan(value) else float(value)
+
+
 @dataclass(frozen=True)
 class Scores:
     """What a confusion matrix says, in shares of 1. NaN means "not defined": the class is not in the ground truth.
@@ -90,10 +95,6 @@ class Scores:
 
     def to_dict(self, label_set: LabelSet) -> dict[str, Any]:
         """JSON-ready; what is not defined becomes None."""
-
-        def plain(value: float) -> float | None:
-            return None if math.isnan(value) else float(value)
-
         return {
             "mean_iou": plain(self.mean_iou),
             "mean_iou_reference": plain(self.mean_iou_reference),

@@ -14,7 +14,7 @@ from madm_core.evaluation.bag_scores import BagScores, frame_counts, percentiles
 from madm_core.evaluation.bootstrap import Interval, mean_iou_interval
 from madm_core.evaluation.evaluation_result import EvaluationResult
 from madm_core.evaluation.frame_results import PROTOCOLS, ProtocolName
-from madm_core.evaluation.metrics import scores
+from madm_core.evaluation.metrics import plain, scores
 
 FORMAT, FORMAT_VERSION = "madm metrics", 1
 
@@ -57,7 +57,7 @@ def _protocol(result: EvaluationResult, total: BagScores, protocol: ProtocolName
         **scores(matrix).to_dict(result.label_set),
         "boundary_iou": {
             "mean": float(found.mean()) if found.size else None,
-            **{name: _plain(value) for name, value in zip(result.label_set.names, boundaries, strict=True)},
+            **{name: plain(value) for name, value in zip(result.label_set.names, boundaries, strict=True)},
         },
         "mean_iou_where_predicted": scores(measured).to_dict(result.label_set)["mean_iou"],
         "mean_iou_interval_95": _bounds(mean_iou_interval(matrices)),
@@ -66,10 +66,6 @@ def _protocol(result: EvaluationResult, total: BagScores, protocol: ProtocolName
         else None,
         "confusion_matrix": matrix.tolist(),
     }
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
 
 
 def _bounds(interval: Interval) -> list[float] | None:

@@ -11,7 +11,6 @@ from typing import Any
 from madm_core.errors import DeviceError, MissingDependencyError
 from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, MakeObservers, ShowProgress, try_bag
 from madm_core.evaluation.bag_request import BagRequest
-from madm_core.evaluation.evaluation_result import BagFailure
 from madm_core.segmenter import Segmenter
 
 
@@ -78,7 +77,7 @@ def score_bags_with_ray(
                     progress(jobs[number].path, len(scores.frames), scores.expected)
         for reference, number in pending.items():
             ray.cancel(reference, force=False)
-            outcomes[number] = BagOutcome(None, None, BagFailure(jobs[number].path, ""))
+            outcomes[number] = BagOutcome.failed(jobs[number])
         return [outcomes[number] for number in range(len(jobs))]
     finally:
         ray.shutdown()
@@ -89,7 +88,7 @@ def _outcome(ray: Any, reference: Any, job: BagJob) -> BagOutcome:
         outcome: BagOutcome = ray.get(reference)
     except ray.exceptions.RayError as error:  # a machine was lost, or the model cannot be loaded there
         words = str(error).strip().rpartition("\n")[2] or type(error).__name__
-        return BagOutcome(None, None, BagFailure(job.path, words))
+        return BagOutcome.failed(job, words)
     return outcome
 
 

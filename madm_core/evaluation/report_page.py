@@ -19,6 +19,7 @@ from madm_core.evaluation.evaluation_result import EvaluationResult
 from madm_core.evaluation.frame_choice import worst_median_best
 from madm_core.evaluation.report_charts import histogram, iou_over_time, iou_sparkline, reliability, risk_coverage
 from madm_core.evaluation.report_frames import MISSING, WRONG, FramePictures, frame_pictures
+from madm_core.evaluation.svg_plot import css_color
 
 _DASH = "–"
 
@@ -59,7 +60,7 @@ def report_page(result: EvaluationResult, metrics: Mapping[str, Any]) -> str:
         classes=_classes(result, metrics),
         score_rows=_score_rows(metrics),
         frames=[_frame(pictures) for pictures in chosen_frames(result)],
-        error_colors={"wrong": "#{:02x}{:02x}{:02x}".format(*WRONG), "missing": "#{:02x}{:02x}{:02x}".format(*MISSING)},
+        error_colors={"wrong": css_color(WRONG), "missing": css_color(MISSING)},
         has_times=result.has_times,
         charts={
             "time": iou_over_time(result.bags, protocol, has_times=result.has_times),
@@ -165,7 +166,7 @@ def _classes(result: EvaluationResult, metrics: Mapping[str, Any]) -> list[dict[
         rows.append(
             {
                 "name": name,
-                "color": "#{:02x}{:02x}{:02x}".format(*color),
+                "color": css_color(color),
                 "present": entry["pixels"] > 0,
                 "ious": [protocols[protocol]["classes"][name]["iou"] for protocol in protocols],
                 "accuracy": entry["accuracy"],

@@ -152,6 +152,11 @@ class SvgPlot:
         return self._size[1] - _BOTTOM - share * (self._size[1] - _TOP - _BOTTOM)
 
 
+def css_color(color: tuple[int, int, int]) -> str:
+    """Red, green and blue of 0 to 255 as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) within a range, roughly so many."""
     raw = (high - low) / max(about, 1)

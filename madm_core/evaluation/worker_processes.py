@@ -14,7 +14,6 @@ import torch
 
 from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, MakeObservers, ShowProgress, try_bag
 from madm_core.evaluation.bag_request import BagRequest
-from madm_core.evaluation.evaluation_result import BagFailure
 from madm_core.evaluation.interruption import Interruption
 
 
@@ -50,7 +49,7 @@ def score_bags_in_processes(
         while running:
             if stop() and not is_told:
                 is_told = True
-                outcomes.update((number, _not_begun(job)) for number, job in waiting)
+                outcomes.update((number, BagOutcome.failed(job)) for number, job in waiting)
                 waiting.clear()
                 for worker in running:
                     worker.end_early()
@@ -109,7 +108,7 @@ class _Worker:
                 # Told to end before it could listen, it has not begun; anything else was not asked for.
                 words = f"the worker process ended with code {self.process.exitcode} (out of memory?)"
                 words = "" if self._is_told and self.process.exitcode == -signal.SIGTERM else words
-                outcomes[number] = BagOutcome(None, None, BagFailure(job.path, words))
+                outcomes[number] = BagOutcome.failed(job, words)
             return
         if isinstance(message, BagOutcome):
             if self._current is not None:
@@ -125,10 +124,6 @@ class _Worker:
             self.process.terminate()
 
 
-def _not_begun(job: BagJob) -> BagOutcome:
-    return BagOutcome(None, None, BagFailure(job.path, ""))
-
-
 def _work(connection: Connection, request: BagRequest, observers: MakeObservers, threads: int) -> None:
     """What a process runs: recordings as they come, until None."""
     torch.set_num_threads(threads)
@@ -141,7 +136,7 @@ def _work(connection: Connection, request: BagRequest, observers: MakeObservers,
                 try:
                     segmenter = request.load_segmenter()
                 except Exception as error:  # the same for every recording; say it for each
-                    connection.send(BagOutcome(None, None, BagFailure(job.path, str(error))))
+                    connection.send(BagOutcome.failed(job, str(error)))
                     continue
 
             def tell(path: str, done: int, expected: int | None) -> None:

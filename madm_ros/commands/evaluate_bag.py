@@ -83,17 +83,19 @@ def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
     if chosen.live:
         return _evaluate_live(chosen, words, request, jobs, segmenter)
     model = ModelFacts.of(segmenter, chosen.model)
+    elsewhere = chosen.ray is not None or (chosen.workers > 1 and len(jobs) > 1)
+    own = None if elsewhere else segmenter
+    del segmenter  # other processes load their own, and may need its memory
     with Interruption() as stop, _progress_bar() as progress:
         observers = _observers(chosen)
         if chosen.ray is not None:
-            workers = chosen.workers
             outcomes = score_bags_with_ray(
-                request, jobs, chosen.ray, observers, workers=workers, stop=stop, progress=progress
+                request, jobs, chosen.ray, observers, workers=chosen.workers, stop=stop, progress=progress
             )
-        elif chosen.workers > 1 and len(jobs) > 1:
+        elif own is None:
             outcomes = score_bags_in_processes(request, jobs, chosen.workers, observers, stop=stop, progress=progress)
         else:
-            outcomes = score_bags(request, jobs, segmenter, observers, stop=stop, progress=progress)
+            outcomes = score_bags(request, jobs, own, observers, stop=stop, progress=progress)
     return _report(chosen, _result(request, model, outcomes, words, time.monotonic() - started))
 
 

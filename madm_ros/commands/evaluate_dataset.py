@@ -19,7 +19,7 @@ from madm_core.errors import DataError
 from madm_core.evaluation.dataset_evaluation import blocks_of, score_blocks, sequences_in_order
 from madm_core.evaluation.evaluation_result import BagFailure, EvaluationResult, ModelFacts, ReportSection
 from madm_core.evaluation.frame_choice import FrameChoice
-from madm_core.evaluation.frame_results import ProtocolName
+from madm_core.evaluation.frame_results import protocols_named
 from madm_core.evaluation.interruption import Interruption
 from madm_core.evaluation.metrics import scores
 from madm_core.evaluation.published_sets import DATASETS, PUBLISHED, SOURCE, open_test_set
@@ -99,7 +99,7 @@ def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
         )
     numbered = list(enumerate(blocks_of(frames)))
     own = numbered[state.process_index :: state.num_processes]
-    protocols: tuple[ProtocolName, ...] = ("native", "paper") if chosen.protocol == "both" else (chosen.protocol,)
+    protocols = protocols_named(chosen.protocol)
     segmenter.warm_up()
     choice = FrameChoice(len(segmenter.label_set))
     bar = tqdm(
