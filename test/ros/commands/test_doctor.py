@@ -1,4 +1,5 @@
 import json
+import re
 
 from madm_ros.commands import doctor
 
@@ -11,12 +12,11 @@ def test_the_report_for_people_and_the_one_for_machines_agree(capsys):
     assert list(sections) == ["Machine", "Python packages", "Compute", "ROS 2", "Middleware", "Topics"]
     torch = next(finding for finding in sections["Python packages"] if finding["subject"] == "torch")
     assert torch["level"] == "ok" and f"torch: {torch['text']}" in text
-    assert all(finding["do"] for findings in sections.values() for finding in findings if finding["level"] == "error")
 
 
 def test_a_model_that_cannot_be_used_fails(tmp_path, capsys):
     assert doctor.main(["--wait", "0", "--model", str(tmp_path / "nothing")]) == 1
-    assert "FAIL  model" in capsys.readouterr().out
+    assert re.search(r"FAIL  model: .*\n +-> ", capsys.readouterr().out)  # what is wrong, and what to do
 
 
 def test_a_check_that_fails_leaves_the_others(monkeypatch, capsys):
