@@ -112,7 +112,8 @@ class TestNoise:
         return load("add_noise.npz")
 
     def test_shared_noise_and_schedule(self, noise: SharedNoise, expected: Arrays) -> None:
-        np.testing.assert_array_equal(noise.noise.numpy(), expected["shared_noise64"])
+        # Drawn with the processor's own vector instructions: the same numbers everywhere, but not to the last bit.
+        np.testing.assert_allclose(noise.noise.numpy(), expected["shared_noise64"], rtol=1e-6, atol=1e-6)
         assert_close(noise.alphas_cumprod, expected["alphas_cumprod"], 1e-6)
 
     @pytest.mark.parametrize("timestep", [0, 30, 60])
