@@ -95,7 +95,7 @@ def array_to_message(pixels: np.ndarray, encoding: str, header: Header) -> Image
     data = array.array("B")
     # Assigning an ndarray would go through a Python list (about 100 ms at 720p); array.array is taken over as it is,
     # with and without rclpy's field checks, and this is the only copy.
-    data.frombytes(memoryview(np.ascontiguousarray(pixels).reshape(-1)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).reshape(-1).data.cast("B"))
     message = Image(
         header=header, height=height, width=width, encoding=encoding, is_bigendian=int(sys.byteorder == "big")
     )

@@ -55,9 +55,7 @@ class LiveListener:
     def listen(self, topics: NodeTopics, answers: LiveAnswers) -> None:
         """Subscribes to a node's results."""
         self._node_name = topics.node
-        self._labels = self.node.create_subscription(
-            Image, topics.labels, lambda data: self.on_labels(data), _RECEIVE, raw=True
-        )
+        self._labels = self.node.create_subscription(Image, topics.labels, self._on_labels, _RECEIVE, raw=True)
         self._confidence = self.node.create_subscription(
             Image, topics.confidence, answers.add_confidence, _RECEIVE, raw=True
         )
@@ -70,6 +68,9 @@ class LiveListener:
     def spin(self, seconds: float) -> None:
         """Handles one message, if one comes in this time."""
         self._executor.spin_once(timeout_sec=seconds)
+
+    def _on_labels(self, data: bytes) -> None:
+        self.on_labels(data)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:

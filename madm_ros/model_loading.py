@@ -6,19 +6,22 @@ import _thread
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from madm_core.errors import ConfigError, ModelDirectoryError
 from madm_core.modalities import EventModality
 from madm_ros.node_parameters import NodeParameters
 from madm_ros.parameters import overrides_of
-from madm_ros.pipeline import Model
+from madm_ros.pipeline import FrameSegmenter, Model
+
+if TYPE_CHECKING:
+    from madm_core.segmenter import Segmenter
 
 _SPEAK_EVERY_S = 5.0
 _OTHER_NAMES = {"infrared": "thermal"}
 
 
-def load_segmenter(parameters: NodeParameters) -> Any:
+def load_segmenter(parameters: NodeParameters) -> Segmenter:
     """The ``Segmenter`` that the parameters describe; see ``Segmenter.from_pretrained`` for the errors."""
     # torch takes seconds to import: not before a model is wanted.
     from madm_core.model.autoencoder_options import AutoencoderOptions
@@ -43,7 +46,7 @@ def load_model(
     info: Callable[[str], object],
     *,
     still_wanted: Callable[[], bool] = lambda: True,
-    load: Callable[[NodeParameters], Any] = load_segmenter,
+    load: Callable[[NodeParameters], FrameSegmenter] = load_segmenter,
 ) -> Model:
     """Load and warm up the model.
 

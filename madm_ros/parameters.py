@@ -34,7 +34,7 @@ def declare_parameters(node: Node) -> NodeParameters:
     Raises:
         ConfigError: An unknown name (the nearest is named), or a value of the wrong type, range or choice.
     """
-    given = node.get_parameters_by_prefix("")
+    given = {name: node.get_parameter_or(name) for name in node.get_parameters_by_prefix("")}
     for name, parameter in given.items():
         if _is_foreign(name):
             continue

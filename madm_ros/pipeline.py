@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
 
 from madm_core.errors import InvalidInputError, MadmError
+from madm_core.labels import LabelSet
 from madm_core.modalities import EncodedImage, Modality
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
@@ -18,8 +19,32 @@ from madm_ros.node_parameters import NodeParameters
 from madm_ros.publishers import ResultPublishers
 from madm_ros.throttled_log import ThrottledLog
 
+if TYPE_CHECKING:  # torch takes seconds to import: not before a model is wanted
+    import torch
+
+    from madm_core.segmenter import Prediction
+
 _SAMPLE_STRIDE = 8
 """Input statistics look at every eighth pixel in both directions: enough for a mean, and quick."""
+
+
+class FrameSegmenter(Protocol):
+    """What the node uses of a ``madm_core.segmenter.Segmenter``, which see."""
+
+    @property
+    def modality(self) -> Modality: ...
+    @property
+    def label_set(self) -> LabelSet: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def problem(self) -> str: ...
+    def warm_up(self) -> float: ...
+    def segment(self, image: EncodedImage, /) -> Prediction: ...
 
 
 @dataclass(frozen=True)
@@ -27,12 +52,12 @@ class Model:
     """What the node needs of a loaded model.
 
     Args:
-        segmenter: The network, as ``madm_core.segmenter.Segmenter``.
+        segmenter: The network.
         modality: Its modality, with the node's overrides.
         load_s: How long loading and warming up took, in seconds.
     """
 
-    segmenter: Any
+    segmenter: FrameSegmenter
     modality: Modality
     load_s: float
 

@@ -203,7 +203,7 @@ def overlay_image(image: np.ndarray, labels: np.ndarray, label_set: LabelSet, op
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
-    blended = cv2.addWeighted(label_set.colorize(labels), opacity, image, 1.0 - opacity, 0.0)
+    blended: np.ndarray = cv2.addWeighted(label_set.colorize(labels), opacity, image, 1.0 - opacity, 0.0)
     unlabelled = labels == IGNORE
     if unlabelled.any():
         blended[unlabelled] = image[unlabelled]

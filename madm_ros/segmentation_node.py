@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import Clock, JumpThreshold
+from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -25,7 +26,7 @@ from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.health import Health
 from madm_ros.model_loading import load_model, load_segmenter
 from madm_ros.node_parameters import AT_ONCE, SPECS, NodeParameters
-from madm_ros.pipeline import Model
+from madm_ros.pipeline import FrameSegmenter, Model
 from madm_ros.publishers import ResultPublishers
 from madm_ros.stream import Stream
 from madm_ros.throttled_log import ThrottledLog
@@ -50,7 +51,7 @@ class SegmentationNode(LifecycleNode):
     def __init__(
         self,
         *,
-        load: Callable[[NodeParameters], Any] = load_segmenter,
+        load: Callable[[NodeParameters], FrameSegmenter] = load_segmenter,
         after_load: Callable[[], object] = lambda: None,
         name: str = "segmentation",
         **node_arguments: Any,

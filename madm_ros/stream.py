@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.node import Node
+
 from madm_core.modalities import EventModality
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, ImageInput, SensorInput
@@ -37,7 +39,7 @@ class Stream:
 
     def __init__(
         self,
-        node: Any,
+        node: Node,
         model: Model,
         publishers: ResultPublishers,
         statistics: FrameStatistics,

@@ -42,21 +42,29 @@ MAX_COMPRESSED_PIXELS = 1 << 23
 
 
 class ImageFields(Protocol):
-    """The fields of ``sensor_msgs/Image`` that are read here."""
+    """The fields of ``sensor_msgs/Image`` that are read here; ``data`` is anything with the buffer protocol."""
 
-    height: int
-    width: int
-    encoding: str
-    is_bigendian: int
-    step: int
-    data: Any
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def encoding(self) -> str: ...
+    @property
+    def is_bigendian(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def data(self) -> Any: ...
 
 
 class CompressedImageFields(Protocol):
-    """The fields of ``sensor_msgs/CompressedImage`` that are read here."""
+    """The fields of ``sensor_msgs/CompressedImage`` that are read here; ``data`` has the buffer protocol."""
 
-    format: str
-    data: Any
+    @property
+    def format(self) -> str: ...
+    @property
+    def data(self) -> Any: ...
 
 
 def image_to_array(message: ImageFields) -> np.ndarray:

@@ -75,7 +75,7 @@ def _topics(seconds: float) -> Sequence[Finding]:
         finally:
             node.destroy_node()
     finally:
-        rclpy.try_shutdown(context=context)
+        context.try_shutdown()
 
 
 if __name__ == "__main__":

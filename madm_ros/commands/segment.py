@@ -59,6 +59,7 @@ def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]
 def _run(parsed: argparse.Namespace) -> int:
     import rclpy
     from rclpy.executors import ExternalShutdownException
+    from rclpy.utilities import try_shutdown
 
     from madm_ros.process_memory import keep_freed_memory, run_opencv_alone, settle_objects
     from madm_ros.segmentation_node import SegmentationNode
@@ -83,7 +84,7 @@ def _run(parsed: argparse.Namespace) -> int:
     finally:
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
+        try_shutdown()
     return 0
 
 
