@@ -36,8 +36,9 @@ ROWS = {
     "threads": "threads",
     "total_ms_median": "time in the node, median, ms",
     "total_ms_p99": "time in the node, 99th percentile, ms",
+    "load": "load average of the machine",
 }
-WARM_UP_S = 20.0
+WARM_UP_S = 60.0
 """Left out of all comparisons: caches fill, allocators settle."""
 
 
@@ -112,7 +113,8 @@ def endure(minutes: float, rate_hz: float, events_per_second: float, seed: int) 
             if process.poll() is not None:
                 raise SystemExit(f"the node ended with {process.poll()} after {passed:.0f} s")
             known = {key: float(rig.values[key]) for key in ("total_ms_median", "total_ms_p99") if key in rig.values}
-            samples.append({"s": passed, **process_facts(process.pid), **known})
+            facts = process_facts(process.pid)
+            samples.append({"s": passed, "load": os.getloadavg()[0], "overlay": listener is not None, **facts, **known})
             if passed > listener_until_s:
                 listener_until_s = passed + rng.uniform(1.0, 8.0)
                 if listener is None:
@@ -146,6 +148,8 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
     for key in ROWS:
         pair = [float(np.median([sample[key] for sample in part if key in sample])) for part in (first, last)]
         result[key] = pair
+    parts = np.array_split(np.array([sample["rss_mib"] for sample in settled]), min(10, len(settled)))
+    result["rss_mib_by_tenth"] = [float(np.median(part)) for part in parts]
     result["rss_growth_percent"] = 100 * (result["rss_mib"][1] / result["rss_mib"][0] - 1)
     counts = run["counts"]
     ends = {end: counts[f"frames_{end}"] for end in ("published", "dropped", "rejected", "pending")}
@@ -187,6 +191,7 @@ def main() -> int:
     print("| what | first | last |\n|---|---|---|")
     for key, label in ROWS.items():
         print(f"| {label} | {found[key][0]:.1f} | {found[key][1]:.1f} |")
+    print("\nresident memory by tenths, MiB: " + ", ".join(f"{mib:.1f}" for mib in found["rss_mib_by_tenth"]))
     print("\n" + ", ".join(f"{key} {value}" for key, value in found.items() if not isinstance(value, list)))
     if arguments.json:
         arguments.json.write_text(json.dumps({"benchmark": "endurance", "summary": found, **run}, indent=1) + "\n")
