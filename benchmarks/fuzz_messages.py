@@ -96,6 +96,8 @@ class DecodePath:
             return "problem: a frame that was neither published nor rejected"
         new_reasons = [key for key, number in refused.items() if number != refused_before.get(key, 0)]
         new_reasons += [key for key, number in after.rejected.items() if number != before.rejected.get(key, 0)]
+        if "internal" in new_reasons:
+            return f"problem: {self.statistics.last_problem}"
         if new_reasons:
             return f"rejected: {new_reasons[0]}"
         return "accepted" if after.published > before.published else "accepted without a frame"

@@ -110,7 +110,7 @@ class Findings:
             "outcomes": dict(self.outcomes.most_common()), "problems": self.problems[:200],
             "slowest_ms": self.slowest_ms, "slowest_case": self.slowest, "wall_s": self.wall_s,
             "rss_mib_early": self.early_and_end_mib[0], "rss_mib_end": self.early_and_end_mib[1],
-            "largest_growth_mib": self.largest_growth_mib,
+            "rss_mib": self.rss_mib, "largest_growth_mib": self.largest_growth_mib,
         }  # fmt: skip
 
 

@@ -152,7 +152,11 @@ def parse_point_cloud2(message: Any) -> tuple[NDArray[np.void], MessageHeader]:
     else:
         ticks = cloud["t"].astype(np.int64) + header.stamp_ns
     # A pixel that uint16 cannot hold lies outside every sensor; the largest value lets it be dropped and counted.
-    x, y = (np.where((cloud[name] >= 0) & (cloud[name] < 65535), np.rint(cloud[name]), 65535) for name in "xy")
+    # In float64: numpy rounds 8-bit integers to float16, which cannot hold that value.
+    x, y = (
+        np.where((cloud[name] >= 0) & (cloud[name] < 65535), np.rint(cloud[name], dtype=np.float64), 65535)
+        for name in "xy"
+    )
     return make_events(x, y, ticks, cloud["p"]), header
 
 

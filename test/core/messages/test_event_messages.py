@@ -106,6 +106,20 @@ def test_times_in_seconds_and_pixels_in_floating_point(store, first, base):
     assert np.abs(events["t"] - (base + round(first * 1e9) + np.array([0, 5 * 10**8]))).max() <= 256
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("datatype", "code", "outside"), [("i1", 1, [-3]), ("u1", 2, []), ("<u4", 6, [65536, 2**32 - 1])]
+)
+def test_pixels_of_any_integer_type(store, datatype, code, outside):
+    values = [0, 5, 100, *outside]
+    formats = [datatype, datatype, "<u4", "u1"]
+    dtype = np.dtype({"names": list("xytp"), "formats": formats, "offsets": [0, 4, 8, 12]})
+    points = np.array([(value, value, 0, 1) for value in values], dtype)
+    fields = (("x", 0, code), ("y", 4, code), ("t", 8, 6), ("p", 12, 2))
+    events, _ = parse_point_cloud2(point_cloud(store, points, fields))
+    assert events["x"].tolist() == events["y"].tolist() == [0, 5, 100] + [65535] * len(outside)
+
+
 def test_point_clouds_that_hold_no_events(store):
     points = np.zeros(2, SHORT)
     for fields, reason in ((SHORT_FIELDS[:3], "fields"), ((*SHORT_FIELDS[:3], ("p", 8, 9)), "fields")):
