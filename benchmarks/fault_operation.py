@@ -47,7 +47,7 @@ def reload_under_load() -> str:
 
 
 def lifecycle_under_load() -> str:
-    """60 random transitions at 30 Hz, impossible and unknown ones among them."""
+    """200 random transitions at 30 Hz, impossible and unknown ones among them."""
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState
 
@@ -55,7 +55,7 @@ def lifecycle_under_load() -> str:
         rig, rng = under_test.rig, random.Random(3)
         timer = rig.node.create_timer(1 / 30, rig.send)
         refused = 0
-        for identity in [rng.choice((1, 2, 3, 4, 1, 3, 77, 0, 255)) for _ in range(60)] + [2, 1, 3]:
+        for identity in [rng.choice((1, 2, 3, 4, 1, 3, 77, 0, 255)) for _ in range(200)] + [2, 1, 3]:
             request = ChangeState.Request(transition=Transition(id=identity))
             answer = rig.call(ChangeState, "segmentation/change_state", request)
             require(answer is not None, f"no answer to transition {identity}")
@@ -63,7 +63,7 @@ def lifecycle_under_load() -> str:
         known = len(rig.labels)
         require(rig.until(lambda: len(rig.labels) > known + 5, 20.0) < 20.0, f"no labels, state {rig.values['state']}")
         rig.node.destroy_timer(timer)
-        return f"{refused} of 63 refused; {under_test.check()}"
+        return f"{refused} of 203 refused; {under_test.check()}"
 
 
 def parameters_under_load() -> str:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from itertools import pairwise
+from pathlib import Path
 
 from fault_node import HERE, RELIABLE, node, require
-from numbered import Rig
+from numbered import Rig, picture
+
+from madm_core.data.bag_writer import BagWriter
+from madm_core.messages.image_arrays import array_to_image_fields
 
 
 def publisher_restarted() -> str:
@@ -108,8 +114,8 @@ def slow_and_fast() -> str:
         return f"{count} frames sent in 5 s; longest wait in the node {age} ms; {result}"
 
 
-def sensor_stops(silence_s: float = 8.0) -> str:
-    """The sensor is silent for a while: WARN with the reason, then OK again by itself."""
+def sensor_stops(silence_s: float = 60.0) -> str:
+    """The sensor is silent for a minute: WARN with the reason, then OK again by itself; each is logged once."""
     with node("-p", "input_timeout_s:=1.0") as under_test:
         rig = under_test.rig
         rig.stream(1.0, 30.0)
@@ -120,7 +126,40 @@ def sensor_stops(silence_s: float = 8.0) -> str:
         require(len(rig.labels) > known + 10, "no labels after the silence")
         back = rig.until(lambda: rig.levels["input"] == 0, 10.0)
         require(back < 10.0, f"the status stays {rig.messages['input']!r}")
+        rig.spin(6.0)
+        lines = under_test.log.read_text(errors="replace")
+        for said in ("stale input: no message", "stale input is over"):
+            require(lines.count(said) == 1, f"{said!r} is logged {lines.count(said)} times")
         return f"reported, and OK {back:.1f} s after frames were back; {under_test.check()}"
+
+
+def bag_loops() -> str:
+    """``replay_bag --loop`` plays a bag of numbered pictures with /clock until it has begun three times anew."""
+    with tempfile.TemporaryDirectory() as folder, node(*RELIABLE, "-p", "use_sim_time:=true") as under_test:
+        rig, count = under_test.rig, 60
+        with BagWriter(Path(folder) / "bag") as bag:
+            for number in range(1, count + 1):
+                stamp_ns = 10**12 + number * 10**6
+                stamp = {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9}
+                fields = array_to_image_fields(picture(number), "mono8")
+                message = {"header": {"stamp": stamp, "frame_id": f"camera_{number}"}, **fields}
+                bag.add("/image", "sensor_msgs/msg/Image", message, 10**12 + number * 33_000_000)
+                rig.sent[stamp["sec"], stamp["nanosec"]] = number
+        command = [sys.executable, "-m", "madm_ros.commands.replay_bag", str(Path(folder) / "bag")]
+        command += ["--loop", "--clock", "--wait-for-subscribers"]
+        player = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            done = rig.until(lambda: int(rig.values.get("time_jumps", 0)) >= 6, 120.0)
+        finally:
+            player.terminate()
+            player.wait(30)
+        result = under_test.check()
+        numbers = [label.number for label in rig.labels]
+        loops = sum(later < earlier for earlier, later in pairwise(numbers))
+        require(done < 120.0 and loops >= 3, f"{loops} loops, {rig.values['time_jumps']} time jumps")
+        require(all(later == earlier + 1 or (earlier, later) == (count, 1) for earlier, later in pairwise(numbers)),
+                "a label is missing, doubled or out of order")  # fmt: skip
+        return f"{loops} loops, all {count} pictures in order in each; {result}"
 
 
 def simulated_clock() -> str:

@@ -28,6 +28,7 @@ from fault_operation import (
     worker_fails,
 )
 from fault_streams import (
+    bag_loops,
     changes_in_mid_stream,
     odd_stamps,
     publisher_restarted,
@@ -44,8 +45,8 @@ SCENARIOS: dict[str, Callable[[], str]] = {
     scenario.__name__: scenario
     for scenario in (
         publisher_restarted, two_publishers, changes_in_mid_stream, odd_stamps, slow_and_fast, sensor_stops,
-        simulated_clock, subscriber_that_never_reads, reload_under_load, lifecycle_under_load, parameters_under_load,
-        signals, disk_full, worker_fails,
+        bag_loops, simulated_clock, subscriber_that_never_reads, reload_under_load, lifecycle_under_load,
+        parameters_under_load, signals, disk_full, worker_fails,
     )
 }  # fmt: skip
 

@@ -49,6 +49,7 @@ class WaitingSegmenter:
     precision: str = "none"
     description: str = "a network that only waits"
     problem: str = ""
+    input_statistics: Any = None
 
     def warm_up(self) -> float:
         return 0.0

@@ -24,6 +24,8 @@ DIGITS, COMMAND, MODEL = slice(0, 4), 4, 5
 FAIL, EXIT, HANG = 99, 98, 97
 """Commands: raise RuntimeError, raise SystemExit, take two seconds."""
 SIZE = (4, 8)
+STAMPS = ("-p", "max_clock_skew_s:=0.0")
+"""Stamps are numbers here: by the clock all of them would be wrong."""
 
 
 def picture(number: int, size: tuple[int, int] = SIZE, command: int = 0) -> np.ndarray:
@@ -49,6 +51,7 @@ class NumberedNetwork:
     device: str = "none"
     precision: str = "none"
     problem: str = ""
+    input_statistics: Any = None
     made: int = 0
 
     @property
@@ -106,7 +109,7 @@ def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0, m
     from madm_ros.commands.segment import spin
     from madm_ros.segmentation_node import SegmentationNode
 
-    rclpy.init(args=["--ros-args", "-p", "model:=numbered", "-p", "diagnostics_period_s:=0.2", *arguments])
+    rclpy.init(args=["--ros-args", "-p", "model:=numbered", "-p", "diagnostics_period_s:=0.2", *STAMPS, *arguments])
     node = SegmentationNode(load=loader(delay_s, load_s, modality))
     try:
         node.autostart()
