@@ -20,6 +20,7 @@ from madm_core.config import from_mapping
 from madm_core.errors import BaseModelError, CheckpointError, ConfigError, MadmError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.assembly import assemble_network, stored_state
 from madm_core.model.autoencoder_options import AutoencoderOptions
 from madm_core.model.directory_format import (
@@ -33,7 +34,7 @@ from madm_core.model.directory_format import (
 from madm_core.model.head import SegmentationHead
 from madm_core.model.hub import cached_or_downloaded, looks_like_hub_id
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
-from madm_core.model.network import NetworkKind, SegmentationNetwork
+from madm_core.model.network import CODE_KINDS, NetworkKind, SegmentationNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase
 from madm_core.model.stored_base import describe_base, load_stored_base, write_base
 
@@ -49,6 +50,7 @@ class LoadedModel:
         image_size: (height, width) of the network's images in pixels.
         kind: The kind of network.
         description: ``madm.json`` as it was read, provenance included.
+        input_statistics: What the training pictures looked like; None when the directory does not say it.
     """
 
     network: SegmentationNetwork
@@ -57,6 +59,7 @@ class LoadedModel:
     image_size: tuple[int, int]
     kind: NetworkKind
     description: Mapping[str, Any]
+    input_statistics: InputStatistics | None = None
 
 
 def save_model_directory(
@@ -68,6 +71,7 @@ def save_model_directory(
     image_size: tuple[int, int],
     base_reference: str | Path | None = None,
     provenance: Mapping[str, Any] | None = None,
+    input_statistics: InputStatistics | None = None,
 ) -> Path:
     """Write a model directory. It is complete or it is not there: it is written beside its place and then renamed.
 
@@ -80,6 +84,7 @@ def save_model_directory(
         base_reference: Local directory or hub id of the base that holds the autoencoder; None copies what is needed of
             it into ``base/``.
         provenance: Where the model comes from: recipe, data, metrics, ... JSON values.
+        input_statistics: What the training pictures look like, for the node to compare live ones with.
 
     Raises:
         ConfigError: The label set does not have the network's number of classes.
@@ -100,7 +105,7 @@ def save_model_directory(
 
     return write_model_directory(
         path,
-        ModelHeader("madm", modality, label_set, image_size),
+        ModelHeader("madm", modality, label_set, image_size, input_statistics),
         classes=network.classes,
         version=1,
         fill=fill,
@@ -140,7 +145,15 @@ def load_model_directory(path: str | Path, *, base: str | Path | StableDiffusion
         check_classes(header.label_set, network.classes)
     except ConfigError as error:
         raise damaged(directory, f"madm.json: {error}") from error
-    return LoadedModel(network, header.modality, header.label_set, header.image_size, header.kind, description)
+    return LoadedModel(
+        network,
+        header.modality,
+        header.label_set,
+        header.image_size,
+        header.kind,
+        description,
+        header.input_statistics,
+    )
 
 
 def _load_madm(
@@ -169,16 +182,25 @@ def find_model_directory(path_or_hub_id: str | Path) -> Path:
     """The local directory of a model: itself, or the snapshot of a hub id of the form ``owner/name``.
 
     Raises:
-        ModelDirectoryError: There is neither.
+        ModelDirectoryError: There is neither, or the hub's is a program that can hold code.
     """
     directory = Path(path_or_hub_id).expanduser()
     if directory.is_dir() or not looks_like_hub_id(path_or_hub_id):
         return directory
     try:
         patterns = ["madm.json", "model.*", "base/**"]
-        return cached_or_downloaded(str(path_or_hub_id), patterns, lambda cached: any(cached.glob("model.*")))
+        found = cached_or_downloaded(str(path_or_hub_id), patterns, lambda cached: any(cached.glob("model.*")))
     except BaseModelError as error:
         raise ModelDirectoryError(f"there is no model at {path_or_hub_id}", got=error, do="check the path") from error
+    kind = str(read_description(found).get("network", "madm"))
+    if kind in CODE_KINDS:
+        raise ModelDirectoryError(
+            f"the model {path_or_hub_id} is a program and is not run from the hub",
+            got=f"a network of kind {kind!r}, which can hold code",
+            expected="weights or ONNX, which are data",
+            do=f"if you trust whoever made it, name its directory instead: {found}",
+        )
+    return found
 
 
 def change_autoencoder(model: LoadedModel, options: AutoencoderOptions) -> None:

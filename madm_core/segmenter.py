@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 from madm_core.errors import ConfigError, InvalidInputError
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import EncodedImage, Modality
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.autoencoder_options import AutoencoderOptions
 from madm_core.model.compilation import CompiledNetwork, CompileMode
 from madm_core.model.device_errors import DeviceAdvice
@@ -72,6 +73,7 @@ class Segmenter:
         resize: ``reference`` (squash to ``image_size``, as published), ``keep_aspect`` or ``sliding_window``.
         allow_eager_fallback: Run uncompiled, with a warning, when the compiler fails; else that is an error.
         name: What to call the model in :attr:`description`.
+        input_statistics: What the training pictures looked like, for whoever wants to compare; None if unknown.
 
     Raises:
         DeviceError: The device is not there, cannot run the precision, or has too little memory.
@@ -91,11 +93,13 @@ class Segmenter:
         resize: str = "reference",
         allow_eager_fallback: bool = False,
         name: str = "model",
+        input_statistics: InputStatistics | None = None,
     ) -> None:
         check_classes(label_set, network.classes)
         self.modality = modality
         self.label_set = label_set
         self.image_size = image_size
+        self.input_statistics = input_statistics
         self.resize: ResizeMode = _one_of(resize, ResizeMode, "resize mode")
         self.compile_mode: CompileMode = _one_of(compile_mode, CompileMode, "compile mode")
         if network.fixed_size and self.resize == "keep_aspect":
@@ -177,6 +181,7 @@ class Segmenter:
             resize=resize,
             allow_eager_fallback=allow_eager_fallback,
             name=str(path_or_hub_id),
+            input_statistics=model.input_statistics,
         )
         logger.info("%s", segmenter.description)
         return segmenter

@@ -119,6 +119,12 @@ class EventInput(SensorInput):
         statistics = self._stream.statistics
         return {f"events_{name}": value for name, value in vars(statistics).items()}
 
+    @property
+    def packets(self) -> tuple[int, int] | None:
+        """Packets decoded and packets missing by ``seq`` so far; only EventPacket has it."""
+        statistics = self._stream.statistics
+        return (statistics.packets, statistics.lost_packets) if self.type_name == EVENT_PACKET else None
+
     def _on_message_with_info(self, raw: bytes, info: Mapping[str, Any]) -> None:
         received_ns = info["received_timestamp"]
         # Stamps cannot tell that messages pile up here: those of a recording are old, or pass at another speed.

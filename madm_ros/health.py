@@ -1,4 +1,4 @@
-"""What the node says about itself on ``/diagnostics``, and the warning about an input that has gone silent."""
+"""What the node says about itself on ``/diagnostics``, and the warnings when its results cannot be relied on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from madm_ros.diagnostics import ERROR, OK, WARN, Report, diagnostic_array, frame_values, text_values, timing_values
 from madm_ros.input_monitor import silence_problem
 from madm_ros.publishers import DIAGNOSTICS_TOPIC
+from madm_ros.watchdog import PacketLoss, Watchdog, judge_frames
 
 if TYPE_CHECKING:
     from madm_ros.segmentation_node import SegmentationNode
+    from madm_ros.stream import Stream
 
 
 class Health:
-    """Publishes three statuses: ``<node>: model``, ``<node>: input`` and ``<node>: timing``.
+    """Publishes four statuses: ``<node>: model``, ``<node>: input``, ``<node>: output`` and ``<node>: timing``.
 
-    They are published in every lifecycle state.
+    They are published in every lifecycle state. What the checks of the watchdog find raises the level of its status.
 
     Args:
         node: Whose health it is.
@@ -28,16 +30,61 @@ class Health:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS_TOPIC.name, DIAGNOSTICS_TOPIC.qos)
         self._rejected_before = 0
+        self._watchdog = Watchdog(node.warn, lambda text: node.get_logger().info(text))
+        self._packet_loss = PacketLoss()
+        self._findings: dict[str, str] = {}
 
     def publish(self) -> None:
         """Judge the node's state and publish it."""
         name, hardware_id = self._node.get_name(), self._node.get_fully_qualified_name()
+        self._look()
+        timing = Report(OK, [], timing_values(self._node.statistics))
+        self._add(timing, "slow_inference")
         statuses: list[DiagnosticStatus] = [
             self._model().status(f"{name}: model", hardware_id, fine=self._node.state_label),
             self._input().status(f"{name}: input", hardware_id),
-            Report(OK, [], timing_values(self._node.statistics)).status(f"{name}: timing", hardware_id),
+            self._output().status(f"{name}: output", hardware_id),
+            timing.status(f"{name}: timing", hardware_id),
         ]
         self._publisher.publish(diagnostic_array(self._node.get_clock().now().to_msg(), statuses))
+
+    def _look(self) -> None:
+        stream = self._node.stream
+        if stream is None or not stream.input.subscribed:
+            self._findings = {}
+            self._watchdog.forget()
+            return
+        self._findings = self._judge(stream)
+        self._watchdog.note(self._findings, self._node.values.warning_period_s)
+
+    def _judge(self, stream: Stream) -> dict[str, str]:
+        values, found = self._node.values, {}
+        recent, model = stream.pipeline.recent.usual(), self._node.model
+        if recent is not None and model is not None:
+            found = judge_frames(recent, values, model.segmenter.label_set, model.segmenter.input_statistics)
+        busy_s = stream.worker.busy_s
+        if 0 < values.max_inference_s < busy_s:
+            found["slow_inference"] = (
+                f"one frame has been at work for {busy_s:.1f} s; expected {values.max_inference_s:g} s at most"
+            )
+        packets = stream.input.packets
+        if packets is not None:
+            share = self._packet_loss.share(*packets)
+            if values.max_lost_share < share:
+                found["lost_packets"] = (
+                    f"{share:.1%} of the event packets on {stream.input.topic} are lost; expected "
+                    f"{values.max_lost_share:.1%} at most: raise event_queue_depth, or set input_reliability: reliable"
+                )
+        silence_s = time.monotonic() - stream.input.last_message_s
+        if silence_s > values.input_timeout_s:
+            found["stale_input"] = silence_problem(self._node, stream.input, silence_s)
+        return found
+
+    def _add(self, report: Report, *checks: str) -> None:
+        for check in checks:
+            if check in self._findings:
+                errors = self._node.values.error_on.split()
+                report.problem(ERROR if check in errors else WARN, self._findings[check])
 
     def _model(self) -> Report:
         node, report = self._node, Report()
@@ -59,6 +106,7 @@ class Health:
                     "precision": segmenter.precision,
                     "description": segmenter.description,
                     "load_s": node.model.load_s,
+                    "knows_training_input": segmenter.input_statistics is not None,
                 }
             )
         report.values["worker_restarts"] = str(node.worker_restarts)
@@ -95,9 +143,20 @@ class Health:
         report.values |= text_values({f"input_{key}": value for key, value in seen.items()})
         if seen.get("valid_share") == 0.0:
             report.problem(WARN, "the last frame holds no valid measurement: all labels are 255")
-        silence_s = time.monotonic() - sensor_input.last_message_s
-        if sensor_input.subscribed and silence_s > node.values.input_timeout_s:
-            problem = silence_problem(node, sensor_input, silence_s)
-            report.problem(WARN, problem)
-            node.warn("silence", problem)
+        self._add(report, "stale_input", "lost_packets", "clock_skew", "unusual_input")
+        return report
+
+    def _output(self) -> Report:
+        node, report = self._node, Report()
+        recent = node.stream.pipeline.recent.usual() if node.stream is not None else None
+        if recent is not None and node.model is not None and recent.top_class is not None:
+            names = node.model.segmenter.label_set.names
+            report.values = text_values(
+                {
+                    "mean_confidence": recent.confidence,
+                    "top_class": names[recent.top_class] if recent.top_class < len(names) else recent.top_class,
+                    "top_class_share": recent.top_share,
+                }
+            )
+        self._add(report, "low_confidence", "class_collapse")
         return report

@@ -156,6 +156,11 @@ class SensorInput(ABC):
         self.time_jumps += 1
         self.forget()
 
+    @property
+    def packets(self) -> tuple[int, int] | None:
+        """Packets decoded and packets missing in the sequence so far; None for messages without a sequence."""
+        return None
+
     def tick(self) -> None:  # noqa: B027 - most inputs have nothing to do between messages
         """Called regularly in the spinning thread."""
 

@@ -13,6 +13,11 @@ POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 
+CHECKS = (
+    "stale_input", "lost_packets", "clock_skew", "unusual_input", "slow_inference", "low_confidence", "class_collapse",
+)  # fmt: skip
+"""What the watchdog looks for (docs/reliability.md)."""
+
 
 @dataclass(frozen=True)
 class ParameterSpec:
@@ -154,7 +159,51 @@ class NodeParameters:
         0.5, "Weight of the class colours in the overlay; the rest is the input.", AT_ONCE, minimum=0.0, maximum=1.0
     )
     input_timeout_s: float = _parameter(
-        5.0, "Warn when no message arrived for so long.", AT_ONCE, minimum=0.1, maximum=3600.0
+        5.0, "Input is stale when no message arrived for so long.", AT_ONCE, minimum=0.1, maximum=3600.0
+    )
+    max_inference_s: float = _parameter(
+        1.0, "The network is slow when a frame takes longer; 0: not checked.", AT_ONCE, minimum=0.0, maximum=3600.0
+    )
+    min_mean_confidence: float = _parameter(
+        0.3,
+        "Confidence is low when its mean over a frame's labelled pixels is below this; 0: not checked.",
+        AT_ONCE,
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_class_share: float = _parameter(
+        0.99,
+        "Labels have collapsed when one class has a larger share of them; 0 or 1: not checked.",
+        AT_ONCE,
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_input_deviation: float = _parameter(
+        6.0,
+        "Input is unusual when brightness, contrast or share of valid pixels is further than so many standard "
+        "deviations from the training data's (in madm.json); 0: not checked.",
+        AT_ONCE,
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    max_lost_share: float = _parameter(
+        0.01,
+        "Report lost event packets (gaps in seq) when their share is larger; 1: not checked.",
+        AT_ONCE,
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_clock_skew_s: float = _parameter(
+        10.0,
+        "Clocks are skewed when stamps arrive older than this, or from so far in the future; 0: not checked.",
+        AT_ONCE,
+        minimum=0.0,
+        maximum=1e6,
+    )
+    error_on: str = _parameter(
+        "",
+        f"Checks that are an ERROR in diagnostics instead of a WARN, separated by spaces: {', '.join(CHECKS)}.",
+        AT_ONCE,
     )
     time_jump_s: float = _parameter(
         0.5,

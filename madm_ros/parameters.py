@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 
 from madm_core.config import nearest, yaml_value
 from madm_core.errors import ConfigError
-from madm_ros.node_parameters import SPECS, NodeParameters
+from madm_ros.node_parameters import CHECKS, SPECS, NodeParameters
 
 _FOREIGN_PARAMETERS = ("use_sim_time", "start_type_description_service")
 """Parameters that rclpy itself declares, besides those that begin with ``qos_overrides.``."""
@@ -141,6 +141,10 @@ def _problem(name: str, value: Any) -> str | None:
         return (
             f"parameter '{name}' cannot be used: got '{value}'; expected {', '.join(map(repr, spec.choices))}. {hint}"
         )
+    if name == "error_on":
+        for word in value.split():
+            if word not in CHECKS:
+                return f"parameter 'error_on' cannot be used: got '{word}'. {nearest(word, CHECKS)}"
     if name == "modality_overrides":
         try:
             overrides_of(value)

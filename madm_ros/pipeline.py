@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import cv2
 import numpy as np
 
 from madm_core.errors import InvalidInputError, MadmError
 from madm_core.labels import LabelSet
 from madm_core.modalities import EncodedImage, Modality
+from madm_core.modalities.input_statistics import SAMPLE_STRIDE, picture_values
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
 from madm_ros.node_parameters import NodeParameters
 from madm_ros.publishers import ResultPublishers
+from madm_ros.recent_frames import FrameFacts, RecentFrames, label_facts
 from madm_ros.throttled_log import ThrottledLog
 
 if TYPE_CHECKING:  # torch takes seconds to import: not before a model is wanted
     import torch
 
     from madm_core.segmenter import Prediction
-
-_SAMPLE_STRIDE = 8
-"""Input statistics look at every eighth pixel in both directions: enough for a mean, and quick."""
 
 
 class FrameSegmenter(Protocol):
@@ -95,6 +93,8 @@ class Pipeline:
         self._now_ns = now_ns
         self._epoch: int | None = None
         self._cancelled = False
+        self.recent = RecentFrames()
+        """What the published frames of the last seconds were like."""
         self.input_values: dict[str, object] = {}
         """Facts about the latest frame, for diagnostics; replaced as a whole, never changed."""
 
@@ -120,7 +120,8 @@ class Pipeline:
             self._model.modality.reset()
             self._epoch = frame.epoch
         encoded = self._model.modality.encode(sensor_frame.array)
-        self.input_values = input_values(sensor_frame, encoded)
+        picture = picture_values(encoded.image, encoded.valid)
+        self.input_values = input_values(sensor_frame, picture)
         decoded = time.perf_counter()
         prediction = self._model.segmenter.segment(encoded)
         inferred = time.perf_counter()
@@ -138,6 +139,10 @@ class Pipeline:
             min_confidence=parameters.min_confidence,
         )
         finished = time.perf_counter()
+        stamp_age_s = (self._now_ns() - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9
+        arrival_age_s = stamp_age_s - (finished - frame.received_s)
+        confidence, top_class, top_share = label_facts(prediction.labels, prediction.confidence)
+        self.recent.add(FrameFacts(inferred - decoded, arrival_age_s, confidence, top_class, top_share, picture))
         self._statistics.published(
             {
                 "wait": started - frame.received_s,
@@ -145,10 +150,10 @@ class Pipeline:
                 "inference": inferred - decoded,
                 "publish": finished - inferred,
                 "total": finished - frame.received_s,
-                "stamp_age": (self._now_ns() - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9,
+                "stamp_age": stamp_age_s,
             }
         )
-        if self.input_values["valid_share"] == 0.0:
+        if picture["valid_share"] == 0.0:
             self._warn(
                 "nothing_valid",
                 f"no pixel on {self._input.topic} holds a valid measurement: all labels are 255; "
@@ -156,16 +161,11 @@ class Pipeline:
             )
 
 
-def input_values(sensor_frame: SensorFrame, encoded: EncodedImage) -> dict[str, object]:
-    """Facts about a frame: size, encoding, raw range and mean, share of valid pixels, brightness of the picture."""
-    sample = sensor_frame.array[..., ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE]
+def input_values(sensor_frame: SensorFrame, picture: Mapping[str, float]) -> dict[str, object]:
+    """Facts about a frame: size, encoding, raw range and mean, and what its picture looks like."""
+    sample = sensor_frame.array[..., ::SAMPLE_STRIDE, ::SAMPLE_STRIDE]
     finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
-    values: dict[str, object] = dict(sensor_frame.details)
-    values["valid_share"] = 1.0
-    if encoded.valid is not None:
-        # OpenCV counts the bytes of the mask in a tenth of numpy's time.
-        values["valid_share"] = cv2.countNonZero(encoded.valid.view(np.uint8)) / encoded.valid.size
-    values["picture_mean"] = float(encoded.image[::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE].mean())
+    values: dict[str, object] = {**sensor_frame.details, **picture}
     if finite.size:
         values["raw_min"], values["raw_max"] = float(finite.min()), float(finite.max())
         values["raw_mean"] = float(finite.mean(dtype=np.float64))

@@ -7,6 +7,7 @@ makes the node's counters add up.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -44,6 +45,7 @@ class FrameWorker(Generic[FrameT]):
         self._changed = threading.Condition()
         self._stopping = False
         self._busy = False
+        self._busy_since_s = 0.0
         self._restarts = 0
         self._name = name
         self._thread = self._new_thread()
@@ -53,6 +55,12 @@ class FrameWorker(Generic[FrameT]):
         """Frames that wait or are being handled."""
         with self._changed:
             return len(self._waiting) + self._busy
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the frame in work has been there; 0 when there is none."""
+        with self._changed:
+            return time.monotonic() - self._busy_since_s if self._busy else 0.0
 
     @property
     def restarts(self) -> int:
@@ -117,7 +125,7 @@ class FrameWorker(Generic[FrameT]):
                 if self._stopping:
                     return
                 frame = self._waiting.popleft()
-                self._busy = True
+                self._busy, self._busy_since_s = True, time.monotonic()
             try:
                 self._handle(frame)
             except BaseException as error:  # the thread must outlive whatever a frame does to it

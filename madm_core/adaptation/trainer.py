@@ -23,6 +23,7 @@ from madm_core.adaptation.run_state import RunState
 from madm_core.adaptation.step_runner import StepReport, StepRunner
 from madm_core.adaptation.training_config import TrainingConfig
 from madm_core.adaptation.validation import validate
+from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import Sample, SampleNumbers
 from madm_core.errors import MadmError
 from madm_core.model.stable_diffusion import load_base
@@ -261,6 +262,7 @@ class Trainer:
             image_size=config.image_size,
             base_reference=None if config.embed_base else config.base,
             provenance=provenance,
+            input_statistics=measure_frames(self.samples.target),
         )
         logger.info("the model is in %s", self.directory.model)
 

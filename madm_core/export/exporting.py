@@ -118,7 +118,7 @@ def export_model(
         source = {"network": model.kind, "provenance": dict(model.description.get("provenance", {})), **(origin or {})}
         return {**described, "check": check, "exported_from": source}
 
-    header = ModelHeader(options.format, model.modality, model.label_set, model.image_size)
+    header = ModelHeader(options.format, model.modality, model.label_set, model.image_size, model.input_statistics)
     description = read_description(write_model_directory(output, header, classes=classes, version=2, fill=fill))
     return {key: description[key] for key in ("program", "check", "exported_from")}
 

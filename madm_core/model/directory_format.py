@@ -19,6 +19,7 @@ from madm_core import __version__
 from madm_core.errors import ConfigError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality, modality_from_dict
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.checksums import directory_checksums, find_damage
 from madm_core.model.network import NetworkKind
 
@@ -39,12 +40,14 @@ class ModelHeader:
         modality: How raw sensor data becomes the network's images.
         label_set: The network's classes.
         image_size: (height, width) of the network's images in pixels.
+        input_statistics: What the training pictures looked like; None when nobody measured them.
     """
 
     kind: NetworkKind
     modality: Modality
     label_set: LabelSet
     image_size: tuple[int, int]
+    input_statistics: InputStatistics | None = None
 
 
 def write_model_directory(
@@ -90,6 +93,7 @@ def write_model_directory(
                 "label_set": header.label_set.to_dict(),
                 "image_size": list(header.image_size),
                 **described,
+                **({"input_statistics": header.input_statistics.to_dict()} if header.input_statistics else {}),
                 "provenance": dict(provenance or {}),
                 "files": directory_checksums(unfinished),
             }
@@ -154,12 +158,14 @@ def verified_header(directory: Path, description: Mapping[str, Any]) -> ModelHea
             raise damaged(directory, f"madm.json: images of {width}x{height} pixels")
         modality = modality_from_dict(description["modality"])
         label_set = LabelSet.from_dict(description["label_set"])
+        measured = description.get("input_statistics")
+        statistics = None if measured is None else InputStatistics.from_dict(measured)
     except (OSError, ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise damaged(directory, f"madm.json: {type(error).__name__}: {error}") from error
     kind = description.get("network", "madm")  # directories from before there were others do not say it
     if kind not in get_args(NetworkKind):
         raise damaged(directory, f"madm.json: a network of the unknown kind {kind!r}")
-    return ModelHeader(kind, modality, label_set, (height, width))
+    return ModelHeader(kind, modality, label_set, (height, width), statistics)
 
 
 def check_classes(label_set: LabelSet, classes: int) -> None:

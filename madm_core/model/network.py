@@ -19,6 +19,9 @@ from madm_core.model.precision import Precision
 
 NetworkKind = Literal["madm", "segformer", "onnx", "torchscript", "torch-export", "tensorrt"]
 
+CODE_KINDS: frozenset[NetworkKind] = frozenset({"torchscript", "torch-export", "tensorrt"})
+"""Formats that can hold more than weights and a graph of known operators: whoever made such a file is trusted."""
+
 
 @dataclass(frozen=True)
 class Deployment:

@@ -22,6 +22,7 @@ from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set
 from madm_core.adaptation.progress import Progress, memory_gb
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
 from madm_core.data.frames import Frames
+from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import SampleNumbers
 from madm_core.data.sources import open_frames
 from madm_core.errors import CheckpointError, ConfigError, DataError, MadmError
@@ -280,6 +281,7 @@ class Distillation:
             label_set=self.teacher.label_set,
             image_size=self.image_size,
             provenance=provenance,
+            input_statistics=measure_frames(self.frames),
         )
         self.directory.log(self.step, numbers)
         logger.info("the student is in %s", model)

@@ -19,6 +19,7 @@ from madm_core.config import from_mapping
 from madm_core.errors import BaseModelError, ConfigError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.directory_format import ModelHeader, damaged, write_model_directory
 from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
 from madm_core.student.architecture import StudentArchitecture
@@ -36,6 +37,7 @@ def save_student_directory(
     label_set: LabelSet,
     image_size: tuple[int, int],
     provenance: Mapping[str, Any] | None = None,
+    input_statistics: InputStatistics | None = None,
 ) -> Path:
     """Write a student as a model directory of kind ``segformer``; see ``write_model_directory`` for errors.
 
@@ -46,13 +48,14 @@ def save_student_directory(
         label_set: Its classes.
         image_size: (height, width) that images are resized to.
         provenance: Teacher, data, scores; JSON values.
+        input_statistics: What the pictures that it learned from look like.
     """
 
     def fill(directory: Path) -> dict[str, Any]:
         network.model.save_pretrained(directory)
         return {"architecture": asdict(network.architecture)}
 
-    header = ModelHeader("segformer", modality, label_set, image_size)
+    header = ModelHeader("segformer", modality, label_set, image_size, input_statistics)
     return write_model_directory(path, header, classes=network.classes, version=2, fill=fill, provenance=provenance)
 
 

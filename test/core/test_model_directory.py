@@ -14,13 +14,16 @@ from safetensors.torch import load_file, save_file
 from madm_core.errors import BaseModelError, ConfigError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import modality_named
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import load_base
 from madm_core.model.tiny_base import write_tiny_base
 from madm_core.model_directory import find_model_directory, load_model_directory, save_model_directory
+from madm_core.segmenter import Segmenter
 
 SIZE = (64, 128)
 LABELS = LabelSet.named("madm9")
+STATISTICS = InputStatistics.of([{"picture_mean": 0.5, "picture_contrast": 0.25, "valid_share": 1.0}])
 IMAGE = torch.linspace(0, 1, 3 * SIZE[0] * SIZE[1]).reshape(1, 3, *SIZE)
 
 
@@ -38,7 +41,7 @@ def save(path: Path, network: MadmNetwork, **changed: Any) -> Path:
 @pytest.fixture(scope="module")
 def saved(network: MadmNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "thermal"
-    return save(path, network, provenance={"recipe": "reference", "miou": 0.6223})
+    return save(path, network, provenance={"recipe": "reference", "miou": 0.6223}, input_statistics=STATISTICS)
 
 
 @pytest.fixture
@@ -54,6 +57,7 @@ def test_comes_back_as_it_was(network: MadmNetwork, saved: Path) -> None:
     assert model.image_size == SIZE
     assert model.modality == modality_named("thermal")
     assert model.description["provenance"] == {"recipe": "reference", "miou": 0.6223}
+    assert model.input_statistics == STATISTICS == Segmenter.from_pretrained(saved, device="cpu").input_statistics
     assert model.network.architecture == network.architecture
     assert not model.network.training
     torch.testing.assert_close(model.network.state_dict(), network.state_dict(), rtol=0, atol=0)
@@ -252,6 +256,20 @@ class TestFinding:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(ModelDirectoryError, match="HF_HUB_OFFLINE"):
             find_model_directory("somebody/madm-depth")
+
+    @pytest.mark.parametrize("kind", ["torchscript", "torch-export", "tensorrt", "onnx", "segformer", None])
+    def test_a_program_that_can_hold_code_is_not_run_from_the_hub(
+        self, copied: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None
+    ) -> None:
+        monkeypatch.setattr("madm_core.model_directory.cached_or_downloaded", lambda *_: copied)
+        if kind is not None:
+            edit(copied, lambda description: description.update(network=kind))
+        if kind in ("torchscript", "torch-export", "tensorrt"):
+            with pytest.raises(ModelDirectoryError, match=f"can hold code.*name its directory instead: {copied}"):
+                find_model_directory("somebody/madm-depth")
+        else:
+            assert find_model_directory("somebody/madm-depth") == copied
+        assert find_model_directory(copied) == copied  # who names a directory has chosen to trust it
 
     def test_a_mistyped_path_does_not_go_online(
         self, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import builtins
 import hashlib
 import io
 import json
+import os
 import pickle
 import socket
 import stat
@@ -18,14 +19,19 @@ import torch
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 
 from madm_core.adaptation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from madm_core.config import read_yaml_mapping
+from madm_core.adaptation.tiny_run import write_tiny_run
+from madm_core.adaptation.trainer import Trainer
+from madm_core.adaptation.training_config import TrainingConfig
+from madm_core.config import load_config, read_yaml_mapping
 from madm_core.data.bag import BagReader
 from madm_core.data.frames import read_array
 from madm_core.data.message_types import MessageTypes
 from madm_core.errors import CheckpointError, ConfigError, DataError, MadmError, ModelDirectoryError, shown
+from madm_core.export.exporting import ExportOptions, export_model
 from madm_core.export.torch_programs import weights_only
 from madm_core.model.checksums import find_damage
 from madm_core.model.directory_format import read_description
+from madm_core.model_directory import load_model_directory
 from madm_core.segmenter import Segmenter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -64,6 +70,27 @@ def no_network(monkeypatch):
 def test_a_model_directory_is_used_without_any_network(tiny_models, no_network):
     segmenter = Segmenter.from_pretrained(tiny_models["depth"], device="cpu")
     assert segmenter.segment(segmenter.modality.to_image(np.full((8, 8), 900, np.uint16))).labels.shape == (8, 8)
+
+
+def modes_that_others_may_change(folder):
+    """Files and folders that group or world can write, or that run as their owner."""
+    wrong = stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID
+    return [path for path in (folder, *folder.rglob("*")) if stat.S_IMODE(path.stat().st_mode) & wrong]
+
+
+def test_a_training_and_an_export_need_no_network_and_leave_files_to_their_owner(tmp_path, no_network):
+    before = os.umask(0o022)
+    try:
+        config = write_tiny_run(tmp_path, max_steps=1)
+        trained = Trainer(load_config(TrainingConfig, config, []), progress=False).run()
+        options = ExportOptions("torchscript")
+        export_model(load_model_directory(trained.model), tmp_path / "exported", options)
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "run", tmp_path / "exported"):
+        assert len(list(folder.rglob("*"))) >= 2
+        assert modes_that_others_may_change(folder) == []
+    assert all(path.stat().st_mode & stat.S_IRGRP for path in (tmp_path / "exported").rglob("*"))
 
 
 def test_a_path_that_is_not_there_is_not_looked_for_online(tmp_path, no_network):
@@ -189,8 +216,7 @@ def test_the_second_attempt_of_torch_export_is_switched_off():
 
 
 def test_written_files_are_no_ones_to_change_but_their_owners(tiny_models):
-    for path in (tiny_models["depth"], *tiny_models["depth"].rglob("*")):
-        assert stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID) == 0, path
+    assert modes_that_others_may_change(tiny_models["depth"]) == []
 
 
 def test_every_error_is_short_and_says_something():

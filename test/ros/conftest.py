@@ -18,6 +18,7 @@ from rclpy.node import Node
 
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import DepthModality, EncodedImage, Modality
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, ImageInput
 from madm_ros.node_parameters import IMAGE
@@ -48,6 +49,7 @@ class StandInSegmenter:
     device: str = "cpu"
     precision: str = "fp32"
     problem: str = ""
+    input_statistics: InputStatistics | None = None
     seen: list[EncodedImage] = field(default_factory=list)
 
     @property

@@ -60,6 +60,7 @@ def test_command_line_and_file_set_values(context, tmp_path):
         ("autostart", "yes", "true, false"),
         ("modality_overrides", "window_ms", "key=value"),
         ("modality_overrides", "window_ms=[", "YAML"),
+        ("error_on", "clock_skew stale_inptu", "did you mean 'stale_input'"),
         ("input_reliability", "reliabel", "did you mean 'reliable'"),
     ],
 )

@@ -10,7 +10,6 @@ import pytest
 from std_msgs.msg import Header
 
 from madm_core.errors import DeviceError, InvalidInputError
-from madm_core.modalities import EncodedImage
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame
 from madm_ros.node_parameters import NodeParameters
@@ -56,6 +55,9 @@ def test_results_go_out_with_header_and_current_parameters(stand_in):
     assert named == {"overlay_opacity": 0.5, "min_confidence": 0.3}
     assert line.statistics.counts.published == 1
     assert line.statistics.percentiles_ms("stamp_age") == (5000.0, 5000.0, 5000.0)
+    recent = line.pipeline.recent.usual()
+    assert recent.confidence == 0.75 and recent.top_share == 1.0 and recent.inference_s < 1.0
+    assert recent.picture["valid_share"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_input_values_leave_out_what_is_not_finite():
     array = np.full((16, 16), np.nan, np.float32)
     array[0, 0], array[8, 8] = 1.0, 3.0
     frame = SensorFrame(Header(), array, {"encoding": "32FC1"})
-    values = input_values(frame, EncodedImage(np.full((16, 16, 3), 0.5, np.float32), np.isfinite(array)))
+    values = input_values(frame, {"valid_share": 2 / 256, "picture_mean": 0.5})
     assert (values["raw_min"], values["raw_max"], values["raw_mean"]) == (1.0, 3.0, 2.0)
     assert values["valid_share"] == 2 / 256
     assert values["picture_mean"] == 0.5

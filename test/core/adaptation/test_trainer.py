@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from madm_core.adaptation.checkpoint import list_checkpoints
 from madm_core.adaptation.trainer import Trainer
+from madm_core.data.input_measurement import measure_frames
 from madm_core.errors import CheckpointError, ConfigError, DataError, MadmError
 from madm_core.model_directory import load_model_directory
 
@@ -53,7 +54,8 @@ def uninterrupted(make_tiny_config, tmp_path_factory):
 def test_a_whole_run(tiny_config, tiny_data, uninterrupted):
     validation = {"kind": "folder", "images": tiny_data / "target/images", "labels": tiny_data / "target/labels"}
     config = tiny_config(validation=validation, validate_every=2, preview_every=5)
-    result = Trainer(config, progress=False).run()
+    trainer = Trainer(config, progress=False)
+    result = trainer.run()
     assert result.finished
     assert result.step == 5
     # Looking at the run (validation, previews) does not change it.
@@ -75,6 +77,7 @@ def test_a_whole_run(tiny_config, tiny_data, uninterrupted):
     loaded = load_model_directory(result.model)
     assert loaded.image_size == (64, 64)
     assert loaded.description["provenance"]["recipe"] == "madm"
+    assert loaded.input_statistics == measure_frames(trainer.samples.target)
     assert torch.equal(loaded.network.head.classifier.weight, uninterrupted["student.head.classifier.weight"])
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from madm_core.labels import LabelSet
 from madm_core.modalities import modality_named
+from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.network import Deployment
 from madm_core.model_directory import LoadedModel
 
@@ -31,7 +32,10 @@ def small_model() -> LoadedModel:
     """A model of :class:`SmallNetwork` for 16x24 pixels."""
     description = {"provenance": {"recipe": "none"}}
     label_set = LabelSet.named("madm11")
-    return LoadedModel(SmallNetwork(), modality_named("depth"), label_set, (16, 24), "segformer", description)
+    statistics = InputStatistics.of([{"picture_mean": 0.5, "picture_contrast": 0.25, "valid_share": 1.0}])
+    return LoadedModel(
+        SmallNetwork(), modality_named("depth"), label_set, (16, 24), "segformer", description, statistics
+    )
 
 
 @pytest.fixture

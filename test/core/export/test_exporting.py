@@ -80,6 +80,7 @@ def test_every_format_runs(small_model: LoadedModel, tmp_path: Path, kind: Any) 
     segmenter = Segmenter.from_pretrained(tmp_path / "out", device="cpu")
     expected = small_model.network.deploy("cpu", "fp32").run(exporting._network_image(frames[0], (16, 24)))[0]
     torch.testing.assert_close(segmenter.logits(frames[0]), expected, atol=1e-5, rtol=1e-5)
+    assert segmenter.input_statistics == small_model.input_statistics is not None
     with pytest.raises(ConfigError, match="exported again"):
         export_model(load_model_directory(tmp_path / "out"), tmp_path / "again", ExportOptions(kind))
     with pytest.raises(ConfigError, match="precision bf16; expected auto or fp32"):

@@ -67,6 +67,7 @@ def test_a_student_comes_to_agree_with_its_teacher(fields):
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
     student = Segmenter.from_pretrained(result.model, device="cpu")
     assert (student.modality.name, student.image_size) == ("depth", (32, 64))
+    assert 0 < student.input_statistics.mean["picture_mean"] < 1 and student.input_statistics.frames == 8
     scores = json.loads((result.model / "madm.json").read_text())["provenance"]["scores"]
     assert scores["agreement"] == result.comparison.agreement > 0.3  # one class for all would reach 0.2
     assert 0 < scores["mean_iou"] < 1 and 0 < scores["teacher_mean_iou"] < 1
