@@ -31,13 +31,15 @@ def picture_values(image: npt.NDArray[Any], valid: Mask | None) -> dict[str, flo
         image: (H, W, 3) float in [0, 1], or uint8.
         valid: (H, W) bool, where something was measured; None: everywhere.
     """
-    sample = image[::SAMPLE_STRIDE, ::SAMPLE_STRIDE]
     scale = 1 / 255 if image.dtype == np.uint8 else 1.0
-    # OpenCV counts the bytes of the mask in a tenth of numpy's time.
+    # OpenCV needs a fraction of numpy's time for both.
+    means, deviations = cv2.meanStdDev(np.ascontiguousarray(image[::SAMPLE_STRIDE, ::SAMPLE_STRIDE]))
+    mean = float(means.mean())
+    variance = float((deviations**2 + means**2).mean()) - mean**2
     share = 1.0 if valid is None else cv2.countNonZero(valid.view(np.uint8)) / valid.size
     return {
-        "picture_mean": float(sample.mean()) * scale,
-        "picture_contrast": float(sample.std()) * scale,
+        "picture_mean": mean * scale,
+        "picture_contrast": math.sqrt(max(variance, 0.0)) * scale,
         "valid_share": share,
     }
 

@@ -14,6 +14,7 @@ def test_values_of_a_picture_do_not_depend_on_its_type():
     picture[:16] = 255
     valid = np.ones((32, 32), bool)
     valid[:8] = False
+    picture[:, :, 1] = 255 - picture[:, :, 1]
     for image in (picture, picture.astype(np.float32) / 255):
         values = picture_values(image, valid)
         assert values == pytest.approx({"picture_mean": 0.5, "picture_contrast": 0.5, "valid_share": 0.75})
