@@ -155,6 +155,7 @@ def test_lost_packets_are_counted_by_seq(receiver):
     for seq in (0, 1, 4):
         received.input._on_message(mono_packet(times(5.0 * seq), seq=seq))
     assert received.input.details()["events_lost_packets"] == 2
+    assert received.input.packets == (3, 2)
 
 
 def test_a_bag_that_loops_starts_windows_afresh(receiver):

@@ -125,3 +125,14 @@ def test_a_network_that_does_not_come_back_is_slow(statuses, camera, stand_in):
     gate.set()
     node.set_parameters([Parameter("max_inference_s", value=1000.0)])
     following(level_of("timing", b"\x00"))
+
+
+def test_lost_event_packets_are_reported_by_their_share(statuses, monkeypatch):
+    node, following = statuses(input_timeout_s=60.0, max_lost_share=0.1)
+    assert node.autostart()
+    lost = [0]
+    monkeypatch.setattr(type(node.stream.input), "packets", property(lambda self: (100, lost[0])))
+    assert following()["segmentation: input"].level == b"\x00"
+    lost[0] = 25
+    found = following(level_of("input", b"\x01"))
+    assert "of the event packets on /image are lost; expected 10.0% at most" in found["segmentation: input"].message
