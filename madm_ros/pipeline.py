@@ -139,8 +139,10 @@ class Pipeline:
             min_confidence=parameters.min_confidence,
         )
         finished = time.perf_counter()
-        stamp_age_s = (self._now_ns() - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9
-        arrival_age_s = stamp_age_s - (finished - frame.received_s)
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        stamp_age_s = (self._now_ns() - stamp_ns) / 1e9
+        # A sender that leaves the stamp empty has no clock that could be wrong.
+        arrival_age_s = stamp_age_s - (finished - frame.received_s) if stamp_ns else None
         confidence, top_class, top_share = label_facts(prediction.labels, prediction.confidence)
         self.recent.add(FrameFacts(inferred - decoded, arrival_age_s, confidence, top_class, top_share, picture))
         self._statistics.published(

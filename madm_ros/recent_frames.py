@@ -24,7 +24,7 @@ class FrameFacts:
 
     Args:
         inference_s: How long the network took.
-        arrival_age_s: Age of the stamp when the frame arrived; below 0 when it lies in the future.
+        arrival_age_s: Age of the stamp at arrival, below 0 when it lies in the future; None without a stamp.
         confidence: Mean confidence of the labelled pixels; None when there is none.
         top_class: The most frequent class; None when no pixel is labelled.
         top_share: Its share of the labelled pixels.
@@ -32,7 +32,7 @@ class FrameFacts:
     """
 
     inference_s: float
-    arrival_age_s: float
+    arrival_age_s: float | None
     confidence: float | None
     top_class: int | None
     top_share: float
@@ -65,10 +65,11 @@ class RecentFrames:
         if not kept:
             return None
         confidences = [facts.confidence for facts in kept if facts.confidence is not None]
+        ages = [facts.arrival_age_s for facts in kept if facts.arrival_age_s is not None]
         labelled = [facts for facts in kept if facts.top_class is not None]
         return FrameFacts(
             median(facts.inference_s for facts in kept),
-            median(facts.arrival_age_s for facts in kept),
+            median(ages) if ages else None,
             median(confidences) if confidences else None,
             labelled[-1].top_class if labelled else None,
             median(facts.top_share for facts in labelled) if labelled else 0.0,

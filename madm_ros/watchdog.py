@@ -123,7 +123,7 @@ def judge_frames(
             f"{recent.top_share:.1%} of all pixels are {name!r}; expected {parameters.max_class_share:.1%} at most"
         )
     skew_s = recent.arrival_age_s
-    if 0 < parameters.max_clock_skew_s < abs(skew_s):
+    if skew_s is not None and 0 < parameters.max_clock_skew_s < abs(skew_s):
         found["clock_skew"] = (
             f"stamps are {abs(skew_s):.1f} s {'behind' if skew_s > 0 else 'ahead of'} this node's clock; expected "
             f"{parameters.max_clock_skew_s:g} s at most: synchronise the clocks, or set use_sim_time for a recording"

@@ -8,8 +8,8 @@ import pytest
 from madm_ros.recent_frames import FrameFacts, RecentFrames, label_facts
 
 
-def facts(inference_s=0.1, confidence=0.5, top_class=1, top_share=0.4, mean=0.5):
-    return FrameFacts(inference_s, 0.0, confidence, top_class, top_share, {"picture_mean": mean})
+def facts(inference_s=0.1, arrival_age_s=0.0, confidence=0.5, top_class=1, top_share=0.4, mean=0.5):
+    return FrameFacts(inference_s, arrival_age_s, confidence, top_class, top_share, {"picture_mean": mean})
 
 
 def test_medians_over_the_last_five_seconds():
@@ -33,6 +33,14 @@ def test_frames_without_a_label_say_nothing_about_labels():
     recent.add(facts())
     recent.add(facts(confidence=None, top_class=None, top_share=0.0))
     assert (recent.usual().confidence, recent.usual().top_class, recent.usual().top_share) == (0.5, 1, 0.4)
+
+
+def test_frames_without_a_stamp_say_nothing_about_clocks():
+    recent = RecentFrames()
+    recent.add(facts(arrival_age_s=None))
+    assert recent.usual().arrival_age_s is None
+    recent.add(facts(arrival_age_s=-3.0))
+    assert recent.usual().arrival_age_s == -3.0
 
 
 @pytest.mark.parametrize("size", [(4, 8), (480, 640)])

@@ -31,6 +31,7 @@ FINE = {
         ({"confidence": 0.2}, "low_confidence", "0.20; expected 0.3"),
         ({"top_share": 0.995, "top_class": 1}, "class_collapse", f"99.5% of all pixels are {LABELS.names[1]!r}"),
         ({"arrival_age_s": 60.0}, "clock_skew", "60.0 s behind"),
+        ({"arrival_age_s": None}, None, ""),
         ({"arrival_age_s": -11.0}, "clock_skew", "11.0 s ahead of"),
         ({"picture": {**PICTURE, "picture_mean": 0.9}}, "unusual_input", "picture_mean 0.90, 8 spreads from 0.50"),
         ({"picture": {**PICTURE, "valid_share": 0.8}}, "unusual_input", "valid_share 0.80, 10 spreads from 1.00"),
