@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from madm_core.events.compilation import Scalar, kernel
 from madm_core.events.folding import fold
 from madm_core.events.packed_sums import HALF_USED, NARROW_UNIT, WIDE_UNIT, spill
-from madm_core.events.prefetching import prefetch
+from madm_core.events.prefetching import prefetch, prefetch_rows
 from madm_core.events.registers import (
     FOLD_AFTER,
     HEIGHT,
@@ -28,6 +28,9 @@ from madm_core.events.segments import add_one
 
 EVENTS_AT_ONCE = 256
 """Events prepared together: enough to vectorise, few enough to stay in the first cache."""
+AHEAD = np.uint64(2 * EVENTS_AT_ONCE)
+"""How far ahead events are asked for from memory: the processor itself looks ahead only while they are being read."""
+SUM_BYTES = np.uint64(4)
 NOWHERE = np.uint32(0xFFFFFFFF)
 ON = 1 << 32  # the polarity bit of an event word; bytes beyond it are padding with any content
 MAX_TURNS = 32
@@ -73,13 +76,25 @@ def add_narrow_block(
     sums: NDArray[np.uint32],
     wide: NDArray[np.int64],
 ) -> None:
-    """Add EVENTS_AT_ONCE mapped events to 32-bit words."""
-    for j in range(EVENTS_AT_ONCE):
-        pixel = pixels[j]
-        word = np.uint32(sums[pixel] + values[j])
-        sums[pixel] = word
-        if word & HALF_USED:
-            spill(registers, sums, wide, pixel)
+    """Add EVENTS_AT_ONCE mapped events to 32-bit words.
+
+    Words are looked at after as many events as could fill the other half of one.
+    """
+    group = np.uint64(registers[NARROW])
+    first = np.uint64(0)
+    while first < np.uint64(EVENTS_AT_ONCE):
+        stop = first + group
+        full = np.uint32(0)
+        for j in range(first, stop):
+            pixel = pixels[j]
+            word = np.uint32(sums[pixel] + values[j])
+            sums[pixel] = word
+            full |= word
+        if full & HALF_USED:
+            for j in range(first, stop):
+                if sums[pixels[j]] & HALF_USED:
+                    spill(registers, sums, wide, pixels[j])
+        first = stop
 
 
 @kernel
@@ -119,6 +134,8 @@ def accumulate_words(
     width = np.uint32(registers[WIDTH])
     height = np.uint32(registers[HEIGHT])
     narrow = registers[NARROW] != 0
+    times = np.empty(EVENTS_AT_ONCE, np.int64)
+    places = np.empty(EVENTS_AT_ONCE, np.int64)
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
     values = np.empty(EVENTS_AT_ONCE, np.uint32)
     wide_values = np.empty(EVENTS_AT_ONCE, np.int64)
@@ -126,20 +143,23 @@ def accumulate_words(
     i = start
     while i < n:
         first = registers[SEGMENT_START]
-        length = min(registers[SEGMENT_STOP], stop_tick) - first
+        length = np.uint64(max(0, min(registers[SEGMENT_STOP], stop_tick) - first))
         strangers = np.int64(1)
         if n - i >= EVENTS_AT_ONCE:
-            block = events[i : i + EVENTS_AT_ONCE]
+            here = np.uint64(i)
+            prefetch_rows(events, here + AHEAD, EVENTS_AT_ONCE)
+            for j in range(EVENTS_AT_ONCE):  # in one loop: read apart, the compiler would gather them one by one
+                times[j] = events[here + np.uint64(j), 0]
+                places[j] = events[here + np.uint64(j), 1]
             strangers = np.int64(0)
             for j in range(EVENTS_AT_ONCE):
-                d = block[j, 0] - first
-                strangers += (d < 0) | (d >= length)
+                strangers += np.uint64(times[j] - first) >= length
             if strangers == 0:
                 middle = registers[REFERENCE]
                 tick_mask = registers[TICK_MASK]
                 outside = np.int64(0)
                 for j in range(EVENTS_AT_ONCE):
-                    word = block[j, 1]
+                    word = places[j]
                     x = np.uint32(word & 0xFFFF)
                     y = np.uint32((word >> 16) & 0xFFFF)
                     off = (x >= width) | (y >= height)
@@ -148,15 +168,15 @@ def accumulate_words(
                 map_pixels(pixels, outside, pixel_map, registers, grid)
                 if narrow:
                     for j in range(EVENTS_AT_ONCE):
-                        prefetch(sums, np.uint64(pixels[j]))
+                        prefetch(sums, np.uint64(pixels[j]) * SUM_BYTES)
                     for j in range(EVENTS_AT_ONCE):
-                        value = np.uint32(NARROW_UNIT + ((block[j, 0] - middle) & tick_mask))
-                        values[j] = value if block[j, 1] & ON else np.uint32(0) - value
+                        value = np.uint32(NARROW_UNIT + ((times[j] - middle) & tick_mask))
+                        values[j] = value if places[j] & ON else np.uint32(0) - value
                     add_narrow_block(pixels, values, registers, sums, wide)
                 else:
                     for j in range(EVENTS_AT_ONCE):
-                        wide_value = WIDE_UNIT + ((block[j, 0] - middle) & tick_mask)
-                        wide_values[j] = wide_value if block[j, 1] & ON else -wide_value
+                        wide_value = WIDE_UNIT + ((times[j] - middle) & tick_mask)
+                        wide_values[j] = wide_value if places[j] & ON else -wide_value
                     add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
@@ -200,42 +220,40 @@ def accumulate_columns(
     i = 0
     while i < n:
         first = registers[SEGMENT_START]
-        length = registers[SEGMENT_STOP] - first
+        length = np.uint64(registers[SEGMENT_STOP] - first)
         strangers = np.int64(1)
         if n - i >= EVENTS_AT_ONCE:
-            block_x, block_y, block_t, block_p = (
-                x[i : i + EVENTS_AT_ONCE],
-                y[i : i + EVENTS_AT_ONCE],
-                t[i : i + EVENTS_AT_ONCE],
-                p[i : i + EVENTS_AT_ONCE],
-            )
+            here = np.uint64(i)
+            prefetch_rows(x, here + AHEAD, EVENTS_AT_ONCE)
+            prefetch_rows(y, here + AHEAD, EVENTS_AT_ONCE)
+            prefetch_rows(t, here + AHEAD, EVENTS_AT_ONCE)
+            prefetch_rows(p, here + AHEAD, EVENTS_AT_ONCE)
             strangers = np.int64(0)
             for j in range(EVENTS_AT_ONCE):
-                d = block_t[j] - first
-                strangers += (d < 0) | (d >= length)
+                strangers += np.uint64(t[here + np.uint64(j)] - first) >= length
             if strangers == 0:
                 middle = registers[REFERENCE]
                 tick_mask = registers[TICK_MASK]
                 outside = np.int64(0)
                 for j in range(EVENTS_AT_ONCE):
                     # A negative coordinate becomes a huge one.
-                    block_column = np.uint32(block_x[j])
-                    block_row = np.uint32(block_y[j])
+                    block_column = np.uint32(x[here + np.uint64(j)])
+                    block_row = np.uint32(y[here + np.uint64(j)])
                     off = (block_column >= width) | (block_row >= height)
                     pixels[j] = NOWHERE if off else block_row * width + block_column
                     outside += off
                 map_pixels(pixels, outside, pixel_map, registers, grid)
                 if narrow:
                     for j in range(EVENTS_AT_ONCE):
-                        prefetch(sums, np.uint64(pixels[j]))
+                        prefetch(sums, np.uint64(pixels[j]) * SUM_BYTES)
                     for j in range(EVENTS_AT_ONCE):
-                        value = np.uint32(NARROW_UNIT + ((block_t[j] - middle) & tick_mask))
-                        values[j] = value if block_p[j] > 0 else np.uint32(0) - value
+                        value = np.uint32(NARROW_UNIT + ((t[here + np.uint64(j)] - middle) & tick_mask))
+                        values[j] = value if p[here + np.uint64(j)] > 0 else np.uint32(0) - value
                     add_narrow_block(pixels, values, registers, sums, wide)
                 else:
                     for j in range(EVENTS_AT_ONCE):
-                        wide_value = WIDE_UNIT + ((block_t[j] - middle) & tick_mask)
-                        wide_values[j] = wide_value if block_p[j] > 0 else -wide_value
+                        wide_value = WIDE_UNIT + ((t[here + np.uint64(j)] - middle) & tick_mask)
+                        wide_values[j] = wide_value if p[here + np.uint64(j)] > 0 else -wide_value
                     add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
         if strangers > 0:

@@ -30,6 +30,14 @@ MAX_BINS = 512
 """With windows and bins up to these, the products of the fields in folding fit 32 bits."""
 
 
+def unchecked_events(reach: int) -> int:
+    """Return how many events up to ``reach`` ticks away a 32-bit word with both halves unused takes for certain.
+
+    A power of two: the other half of the times' range holds (1 << 20) // reach of them, and that of the signs' 256.
+    """
+    return 1 << (min(256, (NARROW_UNIT >> 2) // reach).bit_length() - 1)
+
+
 @kernel
 def times_of(word: Scalar) -> Scalar:
     """Return the sum of s * d from the 32-bit ``word`` of a pixel."""

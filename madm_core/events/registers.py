@@ -12,8 +12,9 @@ T_START and DURATION are the window in ticks; SEGMENT_START and SEGMENT_STOP the
 the first beyond; REFERENCE the tick that distances count from; FOLD_AFTER how many events one pixel can take before
 its 64 bits could overflow; TICK_MASK is 0 for a single bin, where time does not matter, else -1; EARLIEST the first
 tick whose events are accepted; TURNS counts how often time went back to an earlier segment; FILLED is the first bin of
-the grid that holds nothing of this window yet, nor do those after it; NARROW is 1 where 32-bit words are used, SPILLED
-the number of times that one was full since the last fold. The others count events.
+the grid that holds nothing of this window yet, nor do those after it; NARROW is the number of events that a 32-bit
+word takes unchecked, or 0 where 64-bit words are used; SPILLED counts how often a 32-bit word was full since the last
+fold. The others count events.
 """
 
 REGISTERS = 21

@@ -21,6 +21,7 @@ from madm_core.events.packed_sums import (
     NARROW_UNIT,
     WIDE_UNIT,
     spill,
+    unchecked_events,
 )
 from madm_core.events.registers import (
     BINS,
@@ -71,7 +72,8 @@ def plan_window(
     else:
         reach = duration // (2 * (bins - 1)) + 2
         registers[TICK_MASK] = -1
-    registers[NARROW] = reach <= MAX_REACH and duration <= MAX_DURATION and bins <= MAX_BINS
+    if reach <= MAX_REACH and duration <= MAX_DURATION and bins <= MAX_BINS:
+        registers[NARROW] = unchecked_events(reach)
     registers[FOLD_AFTER] = min((WIDE_UNIT // 2 - 1) // reach, (1 << 23) - 1) - MAX_EVENTS_AT_ONCE
     return bool(registers[FOLD_AFTER] > 20_000) and abs(t_start) + 2 * duration * bins < MAX_TICKS
 

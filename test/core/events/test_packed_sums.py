@@ -9,7 +9,16 @@ from madm_core.events import voxel_grid
 from madm_core.events.event_array import make_events
 from madm_core.events.grid_accumulator import GridAccumulator
 from madm_core.events.grid_memory import new_sums
-from madm_core.events.packed_sums import EMPTY, NARROW_UNIT, signs_of, take, times_of
+from madm_core.events.packed_sums import (
+    EMPTY,
+    HALF_USED,
+    MAX_REACH,
+    NARROW_UNIT,
+    signs_of,
+    take,
+    times_of,
+    unchecked_events,
+)
 
 
 @pytest.mark.parametrize(("signs", "times"), [(0, 0), (1, -7), (-256, (1 << 20) - 1), (255, -(1 << 20)), (3, 99_999)])
@@ -19,6 +28,20 @@ def test_a_word_holds_both_sums(signs, times):
     assert (signs_of(sums[0]), times_of(sums[0])) == (signs, times)
     assert take(sums, wide, 0) == (signs, times)
     assert sums[0] == EMPTY
+
+
+@pytest.mark.parametrize("reach", [1, 4096, 4097, 6252, 12_502, 100_000, MAX_REACH])
+def test_unchecked_events_never_leave_a_word(reach):
+    """From the fullest words that pass a check, in every direction."""
+    events = unchecked_events(reach)
+    assert events & (events - 1) == 0 and 4 <= events <= 256
+    for signs, times in ((255, (1 << 20) - 1), (255, -(1 << 20)), (-256, (1 << 20) - 1), (-256, -(1 << 20))):
+        assert (int(EMPTY) + signs * NARROW_UNIT + times) % (1 << 32) & int(HALF_USED) == 0
+        for sign in (1, -1):
+            for distance in (reach, -reach):
+                more = signs + events * sign, times + events * sign * distance
+                word = np.uint32((int(EMPTY) + more[0] * NARROW_UNIT + more[1]) % (1 << 32))
+                assert (signs_of(word), times_of(word)) == more
 
 
 def busy_events(count: int, seed: int) -> np.ndarray:
