@@ -81,25 +81,43 @@ def decode_evt3(
     outside = registers[6]
     invalid = registers[7]
     t = time_high | time_low
-    row_word = row << 16
-    columns = width if row < height else 0  # of a row outside the sensor no column is inside
+    last = stop - np.uint64(stop > 0)
     while i < stop and n < room:
+        # Most of a stream is rows followed by one event each, and now and then the time: two words with one comparison.
+        while known == 2 and i < last and n < room:
+            pair = np.int64(words[i]) | np.int64(words[i + np.uint64(1)]) << 16
+            if pair & 0xF000F000 == 0x20000000:
+                row = pair & 0x7FF
+                x = (pair >> 16) & 0x7FF
+                if x < width and row < height:
+                    events[n, 0] = t
+                    events[n, 1] = x | (row << 16) | ((pair & 0x8000000) << 5)
+                    n += np.uint64(1)
+                else:
+                    outside += 1
+                i += np.uint64(2)
+            elif pair & 0xF000 == 0x6000:
+                time_low = pair & 0xFFF
+                t = time_high | time_low
+                i += np.uint64(1)
+            else:
+                break
+        if i == stop or n >= room:
+            break
         word = np.int64(words[i])
         code = word >> 12
         if code == 2:
             x = word & 0x7FF
             if known == 2:
-                if x < columns:
+                if x < width and row < height:
                     events[n, 0] = t
-                    events[n, 1] = x | row_word | ((word & 0x800) << 21)
+                    events[n, 1] = x | (row << 16) | ((word & 0x800) << 21)
                     n += np.uint64(1)
                 else:
                     outside += 1
         elif code == 0:
             if known == 2:
                 row = word & 0x7FF
-                row_word = row << 16
-                columns = width if row < height else 0
         elif code == 6:
             time_low = word & 0xFFF
             t = time_high | time_low
@@ -112,7 +130,8 @@ def decode_evt3(
                 if code == 5:
                     mask = word & 0xFF
                     size = 8
-                high_word = row_word | (base_polarity << 32)
+                high_word = (row << 16) | (base_polarity << 32)
+                columns = width if row < height else 0  # of a row outside the sensor no column is inside
                 for bit in range(size):
                     if (mask >> bit) & 1:
                         x = base_x + bit

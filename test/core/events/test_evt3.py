@@ -38,6 +38,15 @@ def test_vector_words_that_run_out_of_the_sensor_are_counted():
     assert events == [(1, 47, 0, 0)] and decoder.out_of_frame == 2
 
 
+def test_rows_with_one_event_each_and_the_time_between_them():
+    words = [TIME_HIGH, TIME_LOW | 5, 7, X | 1, 9, X | ON | 2, TIME_LOW | 6, 9, X | 3, X | 4, 48, X | 5, 11, X | 64, X]
+    expected = [(1, 7, 5, 0), (2, 9, 5, 1), (3, 9, 6, 0), (4, 9, 6, 0), (0, 11, 6, 0)]
+    for cut in range(len(words) + 1):  # wherever a packet ends
+        before, decoder = decode(words[:cut])
+        assert before + decode(words[cut:], decoder)[0] == expected
+        assert decoder.out_of_frame == 2
+
+
 def test_words_of_no_type_are_skipped_and_counted():
     events, decoder = decode([TIME_HIGH, TIME_LOW, 3, 0x1000, 0x9123, 0xB000, 0xC000, 0xD000, 0xE018, 0x7001, X])
     assert events == [(0, 3, 0, 0)] and decoder.invalid_words == 5
