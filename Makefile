@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 RUN := env -u PYTHONPATH AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VENV)/bin:$(PATH) \
 	ROS_AUTOMATIC_DISCOVERY_RANGE=$(or $(ROS_AUTOMATIC_DISCOVERY_RANGE),LOCALHOST) \
 	FASTRTPS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds_shared_memory.xml
-EXTRAS := ros,streetworld,dsec,export,openvino,ray,viz,docs,test,dev
+EXTRAS := ros,streetworld,dsec,aedat4,export,openvino,ray,viz,docs,test,dev
 # The lock has the hashes of one Python on one platform; elsewhere versions are pinned without hashes.
 LOCK_FITS := -c 'import platform, sys; sys.exit((sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"))'
 # Whole files go to one of these processes; a machine with more cores may give more.

@@ -58,6 +58,7 @@ setup(
         ],
         "streetworld": ["trimesh>=4.6", "embreex>=2.17.7", "scipy>=1.11"],
         "dsec": ["h5py>=3.10", "hdf5plugin>=5"],
+        "aedat4": ["aedat>=2.3"],
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],
         "openvino": ["openvino>=2024.4"],
         "ray": ["ray>=2.30"],

@@ -67,7 +67,7 @@ def torch_grid(
 
 
 def voxel_candidates(events: np.ndarray, width: int, height: int, bins: int, peers: dict[str, Any]) -> Candidates:
-    """Ways to make a voxel grid of arrays in the form that each takes best."""
+    """Ways to make a voxel grid of arrays in the form that each takes best, ours also in other forms."""
     x, y, t, p = (np.ascontiguousarray(events[name]) for name in ("x", "y", "t", "p"))
     candidates: Candidates = {OURS: lambda: voxel_grid(x, y, t, p, bins=bins, height=height, width=width)}
     tensors = [torch.from_numpy(a.astype(np.int64)) for a in (x, y, t, p)]
@@ -83,6 +83,10 @@ def voxel_candidates(events: np.ndarray, width: int, height: int, bins: int, pee
         grid += np.bincount(index + height * width, sign * later, size + height * width)[:size]
         return grid[: bins * height * width].astype(np.float32)
 
+    candidates[f"{OURS} (one array)"] = lambda: voxel_grid(
+        events["x"], events["y"], events["t"], events["p"], bins=bins, height=height, width=width
+    )
+    candidates[f"{OURS} (int64 tensors)"] = lambda: voxel_grid(*tensors, bins=bins, height=height, width=width)
     candidates["torch scatter_add_"] = lambda: torch_grid(*tensors, bins, height, width)
     candidates["numpy bincount"] = numpy_bincount
     if peers["eventcv"] is not None:

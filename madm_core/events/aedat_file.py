@@ -25,7 +25,9 @@ def open_aedat4(path: Path) -> EventFile:
     try:
         aedat = importlib.import_module("aedat")
     except ImportError as error:
-        raise MissingDependencyError("reading AEDAT4 files needs a package", do="pip install aedat") from error
+        raise MissingDependencyError(
+            "reading AEDAT4 files needs a package", do="pip install madm_ros[aedat4], or aedat"
+        ) from error
     try:
         decoder = aedat.Decoder(str(path))
     except Exception as error:  # the package raises its own and generic types
@@ -34,11 +36,25 @@ def open_aedat4(path: Path) -> EventFile:
     if not streams:
         raise DataError(f"{path}: no events", got="streams without events", expected="an event stream")
     key = min(streams)
-    return EventFile(streams[key]["width"], streams[key]["height"], _chunks(decoder, key))
+    return EventFile(streams[key]["width"], streams[key]["height"], _chunks(path, decoder, key))
 
 
-def _chunks(decoder: Any, key: int) -> Iterator[NDArray[np.void]]:
-    for packet in decoder:
+def _chunks(path: Path, decoder: Any, key: int) -> Iterator[NDArray[np.void]]:
+    count = 0
+    packets = iter(decoder)
+    while True:
+        try:
+            packet = next(packets, None)
+        except Exception as error:  # as above
+            raise DataError(
+                f"{path}: damaged or cut after {count} events",
+                got=str(error),
+                expected="packets until the end of the file",
+                do="copy the file again, or use the windows before this error",
+            ) from error
+        if packet is None:
+            return
         if packet["stream_id"] == key and "events" in packet:
             events = packet["events"]
+            count += len(events)
             yield make_events(events["x"], events["y"], events["t"], events["on"])
