@@ -24,7 +24,7 @@ from madm_core.events.registers import (
     TURNS,
     WIDTH,
 )
-from madm_core.events.segments import add_one
+from madm_core.events.segments import MAX_TICKS, add_singly
 
 EVENTS_AT_ONCE = 256
 """Events prepared together: enough to vectorise, few enough to stay in the first cache."""
@@ -105,6 +105,17 @@ def add_wide_block(pixels: NDArray[np.uint32], values: NDArray[np.int64], wide: 
 
 
 @kernel
+def new_singles() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return room for the columns, rows, times and signs of a block's events that are added singly."""
+    return (
+        np.empty(EVENTS_AT_ONCE, np.int64),
+        np.empty(EVENTS_AT_ONCE, np.int64),
+        np.empty(EVENTS_AT_ONCE, np.int64),
+        np.empty(EVENTS_AT_ONCE, np.int64),
+    )
+
+
+@kernel
 def accumulate_words(
     events: NDArray[np.int64],
     start: int,
@@ -134,7 +145,7 @@ def accumulate_words(
     width = np.uint32(registers[WIDTH])
     height = np.uint32(registers[HEIGHT])
     narrow = registers[NARROW] != 0
-    times = np.empty(EVENTS_AT_ONCE, np.int64)
+    xs, ys, times, signs = new_singles()
     places = np.empty(EVENTS_AT_ONCE, np.int64)
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
     values = np.empty(EVENTS_AT_ONCE, np.uint32)
@@ -180,14 +191,15 @@ def accumulate_words(
                     add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
-            for _ in range(min(EVENTS_AT_ONCE, n - i)):
-                t = events[i, 0]
-                if t >= stop_tick:
-                    return i
-                word = events[i, 1]
-                sign = 1 if word & ON else -1
-                add_one(word & 0xFFFF, (word >> 16) & 0xFFFF, t, sign, pixel_map, registers, sums, wide, grid)
-                i += 1
+            count = min(EVENTS_AT_ONCE, n - i)
+            for j in range(count):
+                word = events[i + j, 1]
+                times[j], xs[j], ys[j] = events[i + j, 0], word & 0xFFFF, (word >> 16) & 0xFFFF
+                signs[j] = 1 if word & ON else -1
+            added = add_singly(count, xs, ys, times, signs, stop_tick, pixel_map, registers, sums, wide, grid)
+            i += added
+            if added < count:
+                return i
         if registers[SINCE_FOLD] >= registers[FOLD_AFTER]:
             fold(registers, sums, wide, grid)
     return i
@@ -213,6 +225,7 @@ def accumulate_columns(
     width = np.uint32(registers[WIDTH])
     height = np.uint32(registers[HEIGHT])
     narrow = registers[NARROW] != 0
+    xs, ys, times, signs = new_singles()
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
     values = np.empty(EVENTS_AT_ONCE, np.uint32)
     wide_values = np.empty(EVENTS_AT_ONCE, np.int64)
@@ -257,10 +270,11 @@ def accumulate_columns(
                     add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
         if strangers > 0:
-            for _ in range(min(EVENTS_AT_ONCE, n - i)):
-                sign = 1 if p[i] > 0 else -1
-                add_one(np.int64(x[i]), np.int64(y[i]), t[i], sign, pixel_map, registers, sums, wide, grid)
-                i += 1
+            count = min(EVENTS_AT_ONCE, n - i)
+            for j in range(count):
+                times[j], xs[j], ys[j] = t[i + j], np.int64(x[i + j]), np.int64(y[i + j])
+                signs[j] = 1 if p[i + j] > 0 else -1
+            i += add_singly(count, xs, ys, times, signs, MAX_TICKS, pixel_map, registers, sums, wide, grid)
         if registers[SINCE_FOLD] >= registers[FOLD_AFTER]:
             fold(registers, sums, wide, grid)
         if registers[TURNS] > MAX_TURNS:

@@ -146,3 +146,59 @@ def add_one(
         wide[pixel] += sign * (WIDE_UNIT + distance)
     registers[SINCE_FOLD] += 1
     registers[IN_WINDOW] += 1
+
+
+@kernel
+def add_singly(
+    count: int,
+    xs: NDArray[np.int64],
+    ys: NDArray[np.int64],
+    times: NDArray[np.int64],
+    signs: NDArray[np.int64],
+    stop_tick: int,
+    pixel_map: NDArray[np.int32],
+    registers: NDArray[np.int64],
+    sums: NDArray[np.uint32],
+    wide: NDArray[np.int64],
+    grid: NDArray[np.float32],
+) -> int:
+    """Add ``count`` events by :func:`add_one`, and those that are nothing special quicker.
+
+    A call with arrays counts references to each, which takes ten times as long as adding the event.
+
+    Returns:
+        How many came before the first at or after ``stop_tick``.
+    """
+    width = registers[WIDTH]
+    height = registers[HEIGHT]
+    narrow = registers[NARROW] != 0
+    mapped = pixel_map.shape[0] > 0
+    pixels = grid.shape[1]
+    plain = np.int64(0)
+    added = 0
+    while added < count and times[added] < stop_tick:
+        x, y, t, sign = xs[added], ys[added], times[added], signs[added]
+        pixel = np.int64(pixels)
+        if registers[SEGMENT_START] <= t < registers[SEGMENT_STOP] and 0 <= x < width and 0 <= y < height:
+            pixel = y * width + x
+            if mapped:
+                pixel = np.int64(pixel_map[pixel])
+        if pixel < pixels:
+            distance = (t - registers[REFERENCE]) & registers[TICK_MASK]
+            if narrow:
+                word = np.uint32(sums[pixel] + np.uint32(sign * (NARROW_UNIT + distance)))
+                sums[pixel] = word
+                if word & HALF_USED:
+                    spill(registers, sums, wide, pixel)
+            else:
+                wide[pixel] += sign * (WIDE_UNIT + distance)
+            plain += 1
+        else:
+            registers[IN_WINDOW] += plain
+            registers[SINCE_FOLD] += plain
+            plain = np.int64(0)
+            add_one(x, y, t, sign, pixel_map, registers, sums, wide, grid)
+        added += 1
+    registers[IN_WINDOW] += plain
+    registers[SINCE_FOLD] += plain
+    return added
