@@ -130,10 +130,12 @@ class EventStream:
 
         Args:
             events: EVENT_DTYPE with ``t`` on the host's clock, in units of ``tick_ns``.
-            width, height: Sensor size in pixels.
+            width: Sensor width in pixels.
+            height: Sensor height in pixels.
             stamp_ns: The message's stamp.
+            header: As of :meth:`add`.
             tick_ns: Nanoseconds of a unit of ``t``; the same for all of a stream.
-            header, now_ns: As of :meth:`add`.
+            now_ns: As of :meth:`add`.
 
         Returns:
             As :meth:`add`; so the errors.
