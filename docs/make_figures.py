@@ -1,4 +1,7 @@
-"""Draws the figures of docs/concepts.md with the package's own code: python docs/make_figures.py"""
+"""Draws the figures of docs/concepts.md with the package's own code: python docs/make_figures.py
+
+The diagrams ``method.svg`` and ``architecture.svg`` are drawn by hand.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
+from madm_core import Segmenter
 from madm_core.events import voxel_grid
-from madm_core.modalities import DepthModality
+from madm_core.modalities import DepthModality, EventModality
+from madm_core.streetworld.dataset import street_frames
 
 IMAGES = Path(__file__).resolve().parent / "images"
+DEMO_MODEL = IMAGES.parents[1] / "demo" / "models" / "street-depth"
+STREET, SIZE = 4242, (128, 256)
 STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "madm_ros"}
 COLORS = ("#3b6ea5", "#c8553d", "#588157")
 
@@ -49,12 +56,52 @@ def event_window() -> None:
     above.set(yticks=[], ylabel="events of\none pixel", ylim=(-1.3, 1.3))
     above.legend(frameon=False, loc="lower left", ncols=2)
     centres = np.linspace(0, 50, 3)
-    below.bar(centres, grid[:, 0, 0].numpy(), width=6, color=COLORS[2])
+    for number, (centre, value) in enumerate(zip(centres, grid[:, 0, 0].tolist(), strict=True)):
+        below.bar(centre, value, width=6, color=COLORS[2])
+        below.annotate(f"bin {number}: {value:+.2f}", (centre + 3.6, value / 2), va="center", fontsize=8)
     below.axhline(0, color="0.7", lw=0.8)
     for centre in centres:
         below.plot([centre - 25, centre, centre + 25], [0, 1, 0], color="0.75", lw=0.8, ls="--")
-    below.set(xlabel="time in the window, milliseconds", ylabel="bins", xlim=(-5, 55), xticks=range(0, 51, 10))
+    below.set(xlabel="time in the window, milliseconds", ylabel="bins", xlim=(-5, 62), xticks=range(0, 51, 10))
     save(figure, "event_window")
+
+
+def depth_way() -> None:
+    """One depth image from metres to labels, step by step."""
+    depth = next(street_frames(STREET, 1, SIZE, ["depth"], conditions="day")).depth
+    segmenter = Segmenter.from_pretrained(DEMO_MODEL, device="cpu")
+    encoded = segmenter.modality.encode(depth)
+    holes = np.ones((*SIZE, 4))
+    holes[..., :3] = np.array([0.78, 0.33, 0.24])
+    holes[..., 3] = ~encoded.valid
+    labels = segmenter.segment(encoded).labels
+    figure, axes = plt.subplots(2, 2, figsize=(7, 4), layout="constrained")
+    shown = axes[0, 0].imshow(depth, cmap="viridis", vmax=60)
+    figure.colorbar(shown, ax=axes[0, 0], label="metres", shrink=0.8)
+    axes[0, 0].set_title("1. as measured; white: no measurement")
+    axes[0, 1].imshow(encoded.image[..., 0], cmap="gray", vmin=0, vmax=1)
+    axes[0, 1].imshow(holes)
+    axes[0, 1].set_title("2. grey values; red: holes, remembered")
+    axes[1, 0].imshow(encoded.image)
+    axes[1, 0].set_title("3. holes filled: what the network sees")
+    axes[1, 1].imshow(segmenter.label_set.colorize(labels))
+    axes[1, 1].set_title("4. labels; black: 255, never guessed")
+    save_picture(figure, axes, "depth_way")
+
+
+def event_picture() -> None:
+    """One window of a street's events: the bins of its voxel grid, and the picture that they make together."""
+    frame = next(street_frames(STREET, 1, SIZE, ["event"], conditions="day", window_ms=125.0))
+    x, y, t, p = (frame.events[name] for name in ("x", "y", "t", "p"))
+    grid = voxel_grid(x, y, t, p, bins=3, height=SIZE[0], width=SIZE[1])
+    figure, axes = plt.subplots(2, 2, figsize=(7, 4), layout="constrained")
+    reach = np.percentile(np.abs(grid[grid != 0]), 99)
+    for number, axis in enumerate(axes.flat[:3]):
+        axis.imshow(grid[number], cmap="RdBu_r", vmin=-reach, vmax=reach)
+        axis.set_title(f"bin {number}: " + ("start", "middle", "end")[number] + " of the window")
+    axes[1, 1].imshow(EventModality().encode(grid.numpy()).image)
+    axes[1, 1].set_title("the three as one picture")
+    save_picture(figure, axes, "event_picture")
 
 
 def save(figure: plt.Figure, name: str) -> None:
@@ -63,7 +110,17 @@ def save(figure: plt.Figure, name: str) -> None:
     plt.close(figure)
 
 
+def save_picture(figure: plt.Figure, axes: np.ndarray, name: str) -> None:
+    """Writes panels of pictures, without axes, as a PNG."""
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.savefig(IMAGES / f"{name}.png", dpi=100, metadata={"Software": None})
+    plt.close(figure)
+
+
 if __name__ == "__main__":
     with plt.rc_context(STYLE):
         depth_encodings()
         event_window()
+        depth_way()
+        event_picture()

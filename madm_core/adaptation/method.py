@@ -55,13 +55,16 @@ class Method:
         mix_classes_from: Classes to paste are drawn from the sample's own labels or from the whole batch's.
         mix_ignored: 255 can be drawn as a class.
         color_jitter: Which library's colour jitter the mixed picture gets; see ``augmentation.color_jitter``.
-        jitter_probability, jitter_strength, blur_probability: How often and how strongly it is augmented.
+        jitter_probability: How often the mixed picture's colours are changed.
+        jitter_strength: How strongly.
+        blur_probability: How often it is blurred.
         appearance_probability: How often a source picture's appearance is changed (tone curves, inversion, grey, false
             colour); see ``appearance``. The paper has nothing of the kind.
         source_only_fraction: Share of the training, at its start, without pseudo-labels.
         target_loss_weight: Factor on what is learnt from mixed pictures; 0 trains on the source alone.
         loss_denominator: Whether losses are means over all pixels or over those with a label.
-        source_regression_weight, target_regression_weight: Factors of the latent regression; 0 switches it off.
+        source_regression_weight: Factor of the latent regression on source pictures; 0 switches it off.
+        target_regression_weight: The same on mixed pictures.
         regression_norm: Distance of the latent regression.
         regression_pixel_weight: Weight of the target regression: q everywhere (``share``) or q on pseudo-labels and 1
             on pasted true labels (``pixel``).
@@ -74,7 +77,8 @@ class Method:
         weight_decay: Of everything but biases and normalisation layers.
         betas: AdamW's.
         clip_norm: Largest L2 norm of the gradient.
-        warmup_fraction, warmup_start: The rate rises linearly from ``warmup_start`` to 1 over this share of the steps.
+        warmup_fraction: Share of the steps over which the rate rises linearly to its full value.
+        warmup_start: Share of the rate at the first step.
         drops: Shares of the training after which the rate falls to a tenth.
         head_dropout: Probability that training drops a channel before the classifier.
         train_output_layers: The UNet's ``conv_norm_out`` and ``conv_out`` learn too.

@@ -76,7 +76,10 @@ class TrainingConfig:
         batch_size: Samples a process and batch.
         seed: Every random decision follows from it.
         engine: How a step is computed.
-        log_every, preview_every, validate_every, checkpoint_every: In steps; 0 switches it off.
+        log_every: Steps between two lines of numbers; 0 switches it off.
+        preview_every: Steps between two preview pictures; 0 switches them off.
+        validate_every: Steps between two validations; 0 switches them off.
+        checkpoint_every: Steps between two checkpoints; 0 switches them off.
         validation_frames: Frames that a validation looks at, spread over the set; 0 = all.
         keep_checkpoints: Newest checkpoints that are kept, besides the best.
         embed_base: Copy the base's autoencoder into the model directory, so that it needs nothing else.

@@ -45,7 +45,8 @@ class BagConfig:
         bags: One or several recordings, read one after the other.
         topic: Image topic, or for events the topic of their packets.
         stride: Take every n-th frame (for events: every n-th window).
-        start_s, stop_s: Part of each recording, in seconds from its start; ``stop_s`` None = to the end.
+        start_s: Where to begin in each recording, in seconds from its start.
+        stop_s: Where to end, in seconds from its start; None = at its end.
         max_frames: Stop after so many frames; None = no limit.
         resize: See ``Frames``.
         sensor_size: (height, width) of an event camera whose events come as PointCloud2, which does not carry it.

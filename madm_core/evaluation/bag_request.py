@@ -33,9 +33,12 @@ class BagRequest:
         label_map: Renames the labels' ids.
         protocols: What is scored.
         tolerance_s: Largest difference of the stamps in seconds; 0: equal stamps.
-        start_s, duration_s: Part of the recording in seconds from its start; ``duration_s`` None: to its end.
+        start_s: Where to begin, in seconds from the recording's start.
+        duration_s: How much of it to use, in seconds; None: to its end.
         stride: Every n-th frame (for events: every n-th label).
-        device, precision, resize: See ``Segmenter``.
+        device: See ``Segmenter``.
+        precision: See ``Segmenter``.
+        resize: See ``Segmenter``.
 
     Raises:
         InvalidInputError: A number is out of its range.

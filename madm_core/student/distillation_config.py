@@ -37,7 +37,9 @@ class DistillationConfig:
         seed: Every random decision follows from it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for teacher and student.
         workers: Processes that prepare samples; 0 prepares them in the training process.
-        log_every, validate_every, checkpoint_every: In steps; 0 switches it off.
+        log_every: Steps between two lines of numbers; 0 switches it off.
+        validate_every: Steps between two validations; 0 switches them off.
+        checkpoint_every: Steps between two checkpoints; 0 switches them off.
         validation_frames: Frames that a validation looks at, spread over the set; 0 = all.
         keep_checkpoints: Newest checkpoints that are kept.
         cache: Folder for the teacher's predictions and for frames extracted from bags.
