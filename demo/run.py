@@ -77,6 +77,7 @@ def main() -> int:
     write_animation(arguments.output / "demo.gif", recordings, MADM11)
     (arguments.output / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
     print(f"\nPictures, films and results.json are in {arguments.output}")
+    print("Next, docs/tutorials/demo.md: record a street of your own, score a model on it, use it from Python")
     return 0
 
 

@@ -72,7 +72,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "help": commands_help,
 }
 FILES = {
-    "README.md": ("commands", "topics", "parameters"),
+    "README.md": ("commands", "topics"),
     "docs/reference/ros_interface.md": ("topics", "parameters"),
     "docs/reference/commands.md": ("help",),
 }

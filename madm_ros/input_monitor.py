@@ -39,7 +39,7 @@ def silence_problem(node: Node, sensor_input: SensorInput, silence_s: float) -> 
     elif len(incompatible_publishers(qos, fitting)) == len(fitting):
         do = "the QoS does not fit: set the parameter input_reliability to best_effort"
     else:
-        do = "the sensor is connected but sends nothing, or its messages are lost on the way (README: large messages)"
+        do = "the sensor is connected but sends nothing, or its messages are lost on the way (docs/how_to/transport.md)"
     return (
         f"no message on {topic} for {silence_s:.1f} s: got {describe_publishers(publishers)}; "
         f"expected {type_name} ({describe(qos)}). {do[0].upper()}{do[1:]}"
