@@ -35,7 +35,7 @@ $(READY): constraints.txt requirements.lock setup.py pyproject.toml
 	@echo "  2/3 some 250 pinned packages, PyTorch the largest ..."
 	@if $(VENV)/bin/python $(LOCK_FITS); then env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet \
 		--require-hashes --no-deps --no-build-isolation --requirement requirements.lock; fi
-	@echo "  3/3 madm_ros itself ..."
+	@echo "  3/3 madm_ros itself, and what is still missing ..."
 	@env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[$(EXTRAS)]"
 	@touch $(READY)
 	@echo "$(VENV) is ready."

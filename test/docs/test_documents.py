@@ -4,9 +4,11 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])]
 
 
 def load_generator():
@@ -31,11 +33,92 @@ def test_every_command_is_documented():
     assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) == commands
 
 
-@pytest.mark.parametrize(
-    "document", [path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]]
-)
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_local_links_lead_somewhere(document):
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (ROOT / document).parent.joinpath(target).exists(), f"{document}: {target}"
+
+
+def code_lines(document: str) -> list[str]:
+    """Lines of fenced and indented code, continued ones joined, comments cut off."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE)
+    fenced = [block for language, block in blocks if language in ("", "bash", "text")]
+    indented = re.findall(r"^    (?! )(.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), flags=re.MULTILINE)
+    joined = re.sub(r"\\\n\s*", " ", "\n".join([*fenced, *indented]))
+    return [re.split(r"\s#|\s--ros-args", line)[0].strip() for line in joined.splitlines()]
+
+
+def known_options() -> dict[str, set[str]]:
+    """Options of each command, from the generated reference, which another test holds to the code."""
+    text = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, flags=re.DOTALL | re.MULTILINE)
+    return {name: set(re.findall(r"--[a-z][a-z-]*", body.split("examples:")[0])) for name, body in sections}
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name != "docs/reference/commands.md"])
+def test_commands_in_documents_have_the_options_that_are_named(document):
+    options = known_options()
+    names = "|".join(options)
+    for line in code_lines(document):
+        call = re.match(rf"(?:ros2 run madm_ros |.*-m madm_ros\.commands\.)?({names})\s+(.*)", line)
+        if call:
+            unknown = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", call[2])) - options[call[1]]
+            assert not unknown, f"{document}: {line}"
+
+
+def test_commands_are_found_in_the_documents():
+    assert "evaluate_dataset" in "\n".join(code_lines("docs/evaluation.md"))
+    assert "--plan-only" in known_options()["train_adapt"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_launch_arguments_in_documents_exist(document):
+    for line in code_lines(document):
+        call = re.match(r"ros2 launch madm_ros (\w+\.launch\.py)(.*)", line)
+        if call:
+            declared = set(re.findall(r'^    "(\w+)": \(', (ROOT / "launch" / call[1]).read_text(), flags=re.MULTILINE))
+            assert declared
+            assert set(re.findall(r"(\w+):=", call[2])) <= declared, f"{document}: {line}"
+
+
+def test_what_is_installed_beside_apt_ros_is_all_that_the_package_requires():
+    requirements = (ROOT / "setup.py").read_text(encoding="utf-8").split("install_requires=[")[1].split("]")[0]
+    required = set(re.findall(r'"([A-Za-z0-9_-]+)', requirements))
+    for file in ("docs/how_to/apt_ros.md", "docker/Dockerfile"):
+        installed = re.search(
+            r"pip install (?:--no-cache-dir )?-c (.*?[^\\])\n", (ROOT / file).read_text(), flags=re.DOTALL
+        )
+        assert installed
+        missing = required - set(re.findall(r"[A-Za-z0-9_-]+", installed[1])) - apt_packages()
+        assert not missing, f"{file}: {missing}"
+
+
+def apt_packages() -> set[str]:
+    """PyPI names of what rosdep installs by package.xml."""
+    keys = re.findall(r"<exec_depend>python3-([a-z0-9-]+)<", (ROOT / "package.xml").read_text(encoding="utf-8"))
+    names = {
+        "opencv": "opencv-python-headless",
+        "pil": "pillow",
+        "yaml": "pyyaml",
+        "typing-extensions": "typing_extensions",
+    }
+    return {"packaging", *(names.get(key, key) for key in keys)}  # packaging comes with matplotlib
+
+
+def test_the_smallest_modality_of_the_architecture_page_works():
+    from madm_core.modalities.base import Modality
+
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    block = re.search(r"^    ```python\n(.*?)^    ```", text, flags=re.DOTALL | re.MULTILINE)
+    assert block
+    namespace = {"__name__": "sonar"}
+    exec(re.sub(r"^    ", "", block[1], flags=re.MULTILINE), namespace)
+    modality = namespace["SonarModality"](full_scale=100.0)
+    assert isinstance(modality, Modality)
+    encoded = modality.encode(np.array([[0, 50], [100, 200]], np.uint16))
+    np.testing.assert_allclose(encoded.image[..., 1], [[0, 0.5], [1, 1]])
+    assert encoded.valid.tolist() == [[False, True], [True, True]]
+    assert modality.to_dict() == {"name": "sonar", "full_scale": 100.0}

@@ -48,7 +48,7 @@ def script(page: str) -> str:
         if mark == "file":
             parts.append(f"cat > {file} <<'END_OF_BLOCK'\n{text}END_OF_BLOCK\n")
         elif mark == "terminal":
-            parts.append(f"{{ {text} }} > terminal_{number}.log 2>&1 &\nterminals=\"$terminals $!\"\n")
+            parts.append(f'{{ {text} }} > terminal_{number}.log 2>&1 &\nterminals="$terminals $!"\n')
         elif language == "python":
             parts.append(f"python - <<'END_OF_BLOCK'\n{text}END_OF_BLOCK\n")
         else:
