@@ -60,7 +60,7 @@ lint: $(READY)
 
 docs: $(READY)
 	@$(RUN) env NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
-	@echo "build/site/index.html is ready."
+	@echo "build/site/index.html is ready; external_links.txt beside it lists links to other sites, which are not followed."
 
 build: $(READY)
 	@$(RUN) colcon build

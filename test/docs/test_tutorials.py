@@ -83,7 +83,7 @@ def prepare(page: str, folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(600)  # a dozen processes that each import torch
+@pytest.mark.timeout(900)  # a dozen processes that each import torch
 @pytest.mark.parametrize("page", RESULTS)
 def test_every_marked_block_runs_as_written(page, tmp_path):
     if page == "ros_camera.md":
@@ -95,7 +95,7 @@ def test_every_marked_block_runs_as_written(page, tmp_path):
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
-        output, _ = shell.communicate(timeout=500)
+        output, _ = shell.communicate(timeout=840)
     except subprocess.TimeoutExpired:
         for process in psutil.Process(shell.pid).children(recursive=True):
             process.kill()
