@@ -37,6 +37,7 @@ from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.network import CODE_KINDS, NetworkKind, SegmentationNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase
 from madm_core.model.stored_base import describe_base, load_stored_base, write_base
+from madm_core.shipped_files import MODELS, shipped_directory
 
 
 @dataclass(frozen=True)
@@ -179,14 +180,17 @@ def _load_madm(
 
 
 def find_model_directory(path_or_hub_id: str | Path) -> Path:
-    """The local directory of a model: itself, or the snapshot of a hub id of the form ``owner/name``.
+    """The local directory of a model: itself, a shipped one, or the snapshot of a hub id of the form ``owner/name``.
 
     Raises:
         ModelDirectoryError: There is neither, or the hub's is a program that can hold code.
     """
     directory = Path(path_or_hub_id).expanduser()
-    if directory.is_dir() or not looks_like_hub_id(path_or_hub_id):
+    if directory.is_dir():
         return directory
+    shipped = shipped_directory(path_or_hub_id, MODELS)
+    if shipped is not None or not looks_like_hub_id(path_or_hub_id):
+        return shipped or directory
     try:
         patterns = ["madm.json", "model.*", "base/**"]
         found = cached_or_downloaded(str(path_or_hub_id), patterns, lambda cached: any(cached.glob("model.*")))

@@ -9,6 +9,7 @@ from typing import Any
 
 from madm_core.errors import BaseModelError
 from madm_core.model.hub import cached_or_downloaded, download, looks_like_hub_id
+from madm_core.shipped_files import BASES, shipped_directory
 
 _FILES = ("config.json", "*_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 _SAFE_WEIGHTS = ("diffusion_pytorch_model*.safetensors", "model*.safetensors", "*.safetensors.index.json")
@@ -25,8 +26,9 @@ _REFUSED = {
 def find_base(path_or_hub_id: str | Path, folders: Sequence[str], *, weights: bool = True) -> Path:
     """A local directory that holds the given folders of a base.
 
-    A directory on disk is used as it is. Otherwise a name of the form ``owner/name`` is looked for in the local
-    Hugging Face cache, and only if it is not there, downloaded; never when ``HF_HUB_OFFLINE`` is set.
+    A directory on disk is used as it is, then one that comes with this package. Otherwise a name of the form
+    ``owner/name`` is looked for in the local Hugging Face cache, and only if it is not there, downloaded; never when
+    ``HF_HUB_OFFLINE`` is set.
 
     Args:
         path_or_hub_id: A diffusers directory, or a hub id such as ``CompVis/stable-diffusion-v1-4``.
@@ -38,7 +40,7 @@ def find_base(path_or_hub_id: str | Path, folders: Sequence[str], *, weights: bo
     """
     directory = Path(path_or_hub_id).expanduser()
     if not directory.is_dir():
-        directory = _from_hub(path_or_hub_id, folders, weights)
+        directory = shipped_directory(path_or_hub_id, BASES) or _from_hub(path_or_hub_id, folders, weights)
     refuse_other_families(directory)
     missing = [folder for folder in folders if not _holds_config(directory / folder)]
     if missing:
