@@ -81,6 +81,10 @@ class DataError(MadmError):
     """A data set, bag or file on disk that cannot be used."""
 
 
+class WorkError(MadmError):
+    """The input could be used, but the work failed on its way."""
+
+
 class DeviceError(MadmError, RuntimeError):
     """A compute device that was asked for and is not there, or that ran out of memory."""
 

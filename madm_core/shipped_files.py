@@ -7,6 +7,7 @@ the documents write it, from any working directory. What is on disk under the gi
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def config_file(given: str | Path, folder: str) -> Path:
     return found
 
 
+@functools.cache  # a process says once what it takes
 def _shipped(given: Path, folder: str, suffix: str) -> Path | None:
     root = shipped_folder()
     if root is None or not given.parts:

@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from madm_core.data.bag_storage import BagMessage
 from madm_core.data.message_types import header_stamp_ns
-from madm_core.errors import DataError, MadmError
+from madm_core.errors import DataError, WorkError
 from madm_core.evaluation.live_matching import LiveAnswers
 from madm_core.evaluation.live_scoring import LivePlay
 from madm_ros.bag_player import BagPlayer
@@ -60,7 +60,7 @@ class LiveSession:
         """Plays everything and fills ``play``.
 
         Raises:
-            MadmError: The node ended, failed, or never answered.
+            WorkError: The node ended, failed, or never answered.
             DataError: There was nothing to play.
         """
         self._player, self._play = player, play
@@ -100,7 +100,7 @@ class LiveSession:
             self.wait(0.1)
             level, message, _ = self.listener.status.get("model", (DiagnosticStatus.OK, "", {}))
             if level == DiagnosticStatus.ERROR:
-                raise MadmError(f"the node {self.topics.node} does not work", got=message, do="mend it and start again")
+                raise WorkError(f"the node {self.topics.node} does not work", got=message, do="mend it and start again")
             # A node that was started here may load for minutes: it is alive, and says so in its log.
             if self.own is None and time.monotonic() > end:
                 raise self._silence()
@@ -152,7 +152,7 @@ class LiveSession:
         """The node's counters, as far as they are known."""
         return self.listener.status.get("input", (b"", "", {}))[2]
 
-    def _silence(self) -> MadmError:
+    def _silence(self) -> WorkError:
         """Why nothing comes back, as far as it can be seen from here."""
         parts = [f"{len(self._sent)} messages sent and no labels after {self.timeout_s:g} s"]
         parts += [f"{topic}: {text}" for topic, text in describe_topics(self.listener.node, self.topics).items()]
@@ -161,7 +161,7 @@ class LiveSession:
         parts.append(f"node: {message}; " + ", ".join(f"{name} {values[name]}" for name in counters if name in values))
         if self.own is not None:
             parts.append(f"its log ends: {self.own.last_words()}")
-        return MadmError(
+        return WorkError(
             f"no labels came from the node {self.topics.node}",
             got="; ".join(parts),
             do="check its state, topic and model, or raise --live-timeout when the network is slow",

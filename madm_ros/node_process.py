@@ -12,7 +12,7 @@ from types import TracebackType
 
 import torch
 
-from madm_core.errors import MadmError
+from madm_core.errors import WorkError
 
 PROFILE = "fastdds_shared_memory.xml"
 _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -75,11 +75,11 @@ class NodeProcess:
         return self._process.pid
 
     def require_alive(self) -> None:
-        """Raises MadmError with the node's last words when it has ended."""
+        """Raises WorkError with the node's last words when it has ended."""
         assert self._process is not None, "used as a context manager"
         code = self._process.poll()
         if code is not None:
-            raise MadmError(
+            raise WorkError(
                 "the segmentation node ended", got=f"exit code {code} after: {self.last_words()}", do=f"see {self.log}"
             )
 

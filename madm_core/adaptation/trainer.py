@@ -25,7 +25,7 @@ from madm_core.adaptation.training_config import TrainingConfig
 from madm_core.adaptation.validation import validate
 from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import Sample, SampleNumbers
-from madm_core.errors import MadmError
+from madm_core.errors import WorkError
 from madm_core.model.stable_diffusion import load_base
 from madm_core.model_directory import save_model_directory
 
@@ -102,7 +102,8 @@ class Trainer:
         """Trains to the end, or until SIGTERM or Ctrl-C.
 
         Raises:
-            MadmError: Ten steps in a row were not finite, or a checkpoint cannot be written.
+            WorkError: Ten steps in a row were not finite.
+            CheckpointError: A checkpoint cannot be written.
         """
         config = self.config
         main = self.accelerator.is_main_process
@@ -188,7 +189,7 @@ class Trainer:
             text = json.dumps({name: str(value) for name, value in report.numbers.items()}, indent=2)
             (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
         if self.counters["bad_in_a_row"] >= _BAD_STEPS_LIMIT:
-            raise MadmError(
+            raise WorkError(
                 f"{_BAD_STEPS_LIMIT} steps in a row gave numbers that are not finite; the run stops",
                 got=f"batches in {self.directory.bad_batches}",
                 do="lower the learning rates, use engine.mixed_precision=bf16 or no, and run check_data; then go on "

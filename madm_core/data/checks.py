@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,20 @@ class DataReport:
         if len(self.problems) > _SHOWN_PROBLEMS:
             lines.append(f"  ... and {len(self.problems) - _SHOWN_PROBLEMS} more problems")
         return "\n".join(lines)
+
+    def to_dict(self, label_set: LabelSet) -> dict[str, Any]:
+        """The report for machines, JSON-ready; with all problems."""
+        return {
+            "name": self.name,
+            "frames": self.count,
+            "frames_published": self.expected_count,
+            "usable": self.usable,
+            "sizes": [[height, width, count] for (height, width), count in self.sizes.most_common()],
+            "flat_frames": self.flat_frames,
+            "class_share": dict(zip(label_set.names, self.class_share.tolist(), strict=False)),
+            "ignored_share": self.ignored_share,
+            "problems": self.problems,
+        }
 
 
 def check_frames(frames: Frames, label_set: LabelSet, *, progress: bool = True) -> DataReport:

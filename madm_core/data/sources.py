@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from madm_core.config import from_mapping, nearest
+from madm_core.data import KINDS
 from madm_core.data.bag_frames import BagConfig, bag_frames
 from madm_core.data.cityscapes import CityscapesConfig, cityscapes_frames
 from madm_core.data.deliver import DeliverConfig, deliver_frames
@@ -18,8 +19,6 @@ from madm_core.data.streetworld_frames import StreetworldConfig, streetworld_fra
 from madm_core.errors import ConfigError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
-
-KINDS = ("cityscapes", "deliver", "fmb", "dsec", "folder", "bag", "streetworld")
 
 
 def open_frames(

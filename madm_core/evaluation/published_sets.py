@@ -9,13 +9,10 @@ from typing import Any
 
 from madm_core.config import load_config
 from madm_core.data.frames import Frames, read_array
-from madm_core.data.sources import KINDS, open_frames
+from madm_core.data.sources import open_frames
 from madm_core.errors import ConfigError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
-
-DATASETS = tuple(kind for kind in KINDS if kind != "bag")
-"""Kinds that can be scored as a data set; for bags there is evaluate_bag."""
 
 _DSEC_LABEL_ROWS = 440
 
@@ -66,7 +63,7 @@ def open_test_set(
     """Opens a labelled data set, by default its test part.
 
     Args:
-        kind: One of :data:`DATASETS`.
+        kind: One of :data:`madm_core.data.KINDS`, but not ``bag``.
         words: ``key=value`` of the kind's configuration class, as ``root=/data/FMB``.
         label_set: The model's.
         modality: The model's.

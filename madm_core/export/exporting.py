@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from madm_core.errors import ConfigError, DeviceError
+from madm_core.errors import ConfigError, WorkError
 from madm_core.export.onnx import OPSET, write_onnx
 from madm_core.export.program import ProgramFacts, load_program
 from madm_core.export.tensorrt import write_engine
@@ -81,7 +81,8 @@ def export_model(
     Raises:
         ConfigError: The model is a program already, or an option is unknown.
         MissingDependencyError: The format needs a package that is not installed.
-        DeviceError: The device is not there, or the program gives other labels than PyTorch.
+        DeviceError: The device is not there.
+        WorkError: The program gives other labels than PyTorch.
     """
     if model.network.fixed_size:
         raise ConfigError(
@@ -108,7 +109,7 @@ def export_model(
         loaded = load_program(directory, options.format, model.image_size, described)
         same = same_labels(deployment, loaded.deploy(options.check_device or options.device, "auto"), images)
         if same < SAME_LABELS:
-            raise DeviceError(
+            raise WorkError(
                 "the exported program gives other labels than PyTorch",
                 got=f"the same label on {100 * same:.2f} % of pixels",
                 expected=f"{100 * SAME_LABELS:g} % or more",

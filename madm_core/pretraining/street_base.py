@@ -22,6 +22,7 @@ from madm_core.model.tiny_base import write_tiny_base
 from madm_core.pretraining.autoencoder import AutoencoderTraining, palette_recovery, train_autoencoder
 from madm_core.pretraining.latent_diffusion import DiffusionTraining, TextToImage, train_latent_diffusion
 from madm_core.pretraining.pictures import Pictures, load_pictures
+from madm_core.progress import duration
 
 _LOG = logging.getLogger(__name__)
 _HELD_OUT = 40
@@ -69,14 +70,14 @@ def train_street_base(directory: Path, settings: StreetBaseTraining) -> dict[str
             training goes on after its last finished stage.
         settings: See there.
     """
-    work = directory / "work"
+    work, began = directory / "work", time.monotonic()
     size = (settings.height, settings.width)
     pictures = load_pictures(
         work / f"pictures_{settings.pictures}_{settings.height}x{settings.width}_{settings.seed}.npz",
         count=settings.pictures,
         size=size,
         seed=settings.seed,
-        progress=lambda done: _say_now_and_then("pictures", done, settings.pictures, {}),
+        progress=lambda done: _say_now_and_then("pictures", done, settings.pictures, {}, began),
     )
     training, held_out = _split(pictures)
     _write_untrained(directory, settings)
@@ -164,7 +165,7 @@ def _stage(
             recent.append(losses)
             if len(recent) > 100:
                 recent.pop(0)
-            _say_now_and_then(done.name, step, steps, _means(recent))
+            _say_now_and_then(done.name, step, steps, _means(recent), began)
 
         train(report)
         save_file({name: value.contiguous() for name, value in module.state_dict().items()}, weights)
@@ -185,7 +186,8 @@ def _means(losses: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(sum(entry[name] for entry in losses) / len(losses), 5) for name in losses[0]}
 
 
-def _say_now_and_then(what: str, done: int, of: int, values: dict[str, float]) -> None:
-    if done % max(1, of // 50) == 0 or done == of:
+def _say_now_and_then(what: str, done: int, of: int, values: dict[str, float], began: float) -> None:
+    if done and (done % max(1, of // 50) == 0 or done == of):
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-        _LOG.info("%s: %d of %d%s", what, done, of, f" ({numbers})" if numbers else "")
+        left = duration((time.monotonic() - began) * (of - done) / done)
+        _LOG.info("%s: %d of %d%s, about %s left", what, done, of, f" ({numbers})" if numbers else "", left)

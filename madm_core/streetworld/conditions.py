@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from madm_core.errors import ConfigError
+from madm_core.streetworld import CONDITIONS
 from madm_core.streetworld.meshes import Floats
-
-CONDITIONS = ("day", "dusk", "night", "fog", "wet")
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Conditions:
     """Light and weather.
 
     Args:
-        name: One of :data:`CONDITIONS`.
+        name: One of :data:`madm_core.streetworld.CONDITIONS`.
         sun: Unit vector towards the sun (x forward, y left, z up).
         sun_radiance: Irradiance of perpendicular sun in units in which a white surface by day is about 1.
         sky_radiance: Linear RGB radiance of the sky at the zenith; also the ambient light.

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from madm_core.errors import ConfigError
+from madm_core.streetworld import SENSORS
 from madm_core.streetworld.event_sensor import Events, EventSensor
 from madm_core.streetworld.meshes import Floats
 from madm_core.streetworld.sensors import DepthSensor, RgbSensor, ThermalSensor
 from madm_core.streetworld.world import StreetWorld
-
-SENSORS = ("rgb", "depth", "thermal", "event")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class StreetWorld:
     Args:
         seed: Of the street, its traffic and its weather; equal seeds give equal worlds.
         camera: The camera of all sensors.
-        conditions: Light and weather, see :data:`madm_core.streetworld.conditions.CONDITIONS`; None draws one.
+        conditions: Light and weather, see :data:`madm_core.streetworld.CONDITIONS`; None draws one.
         supersampling: Rays a pixel in each direction for the colours; labels and depth come from one of them.
 
     Any time may be asked for in any order: nothing is simulated step by step.

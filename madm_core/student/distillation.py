@@ -25,7 +25,7 @@ from madm_core.data.frames import Frames
 from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import SampleNumbers
 from madm_core.data.sources import open_frames
-from madm_core.errors import CheckpointError, ConfigError, DataError, MadmError
+from madm_core.errors import CheckpointError, ConfigError, DataError, WorkError
 from madm_core.model.directory_format import read_description
 from madm_core.model_directory import find_model_directory
 from madm_core.segmenter import Segmenter
@@ -116,8 +116,9 @@ class Distillation:
         """Trains to the end, or until SIGTERM or Ctrl-C.
 
         Raises:
-            MadmError: The teacher's predictions cannot be made, ten steps in a row were not finite, or a checkpoint
-                cannot be written.
+            DataError: The teacher's predictions cannot be made.
+            WorkError: Ten steps in a row were not finite.
+            CheckpointError: A checkpoint cannot be written.
         """
         config = self.config
         asked = self.predictions.prepare(self.teacher, progress=self._progress_bars)
@@ -217,7 +218,7 @@ class Distillation:
         self.counters["bad_in_a_row"] += 1
         logger.warning("step %d gave numbers that are not finite and was skipped", self.step)
         if self.counters["bad_in_a_row"] >= _BAD_STEPS_LIMIT:
-            raise MadmError(
+            raise WorkError(
                 f"{_BAD_STEPS_LIMIT} steps in a row gave numbers that are not finite; the run stops",
                 do="start another run with a lower learning_rate",
             )

@@ -1,43 +1,48 @@
+# PYTHON_ARGCOMPLETE_OK
 """``check_data``: reads every file of a training's data and lists everything that is wrong with it."""
 
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from madm_core.command_line import command_parser, run_command
-
-logger = logging.getLogger(__name__)
+from madm_core.command_line import FAILED, SUCCESS, Outcome, command_parser, run_command
+from madm_core.terminal import shows_progress
+from madm_ros.config_options import add_config_options, read_config
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    arguments = command_parser(
+    """The command's options."""
+    options = command_parser(
         "check_data",
         "Checks the data of a training configuration: counts, sizes, class shares, broken and missing files.",
-        ["check_data --config config/train/folder_to_bag.yaml --sheets sheets/"],
+        [
+            "check_data --config my_camera.yaml --sheets sheets/",
+            "check_data --config my_camera.yaml --json > data.json",
+        ],
+        exit_codes="0 every frame can be used, 1 some cannot, 2 the configuration or a folder cannot be used, "
+        "130 interrupted",
     )
-    arguments.add_argument("--config", type=Path, required=True, help="the YAML file that train_adapt will get")
-    arguments.add_argument("--sheets", type=Path, help="folder for preview sheets (source.png, target.png, ...)")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="values that win over the file")
-    return arguments
+    add_config_options(options, "folder_to_bag")
+    options.add_argument(
+        "--sheets", type=Path, metavar="DIR", help="folder for preview sheets (source.png, target.png, ...)"
+    )
+    return options
 
 
-def check_data(arguments: argparse.Namespace) -> int:
+def check_data(chosen: argparse.Namespace) -> Outcome:
     """Runs the command; 1 when any frame cannot be used."""
     from madm_core.adaptation.training_config import TrainingConfig
-    from madm_core.config import load_config
     from madm_core.data.check_sheet import check_sheet, save_sheet
     from madm_core.data.checks import check_frames
     from madm_core.data.sources import open_frames
 
-    config = load_config(TrainingConfig, arguments.config, arguments.overrides)
-    modality, progress = config.make_modality(), sys.stderr.isatty()
+    config = read_config(TrainingConfig, chosen)
+    modality, progress = config.make_modality(), shows_progress()
     sections = {"source": config.source, "target": config.target, "validation": config.validation}
-    usable = True
+    facts, sheets, usable = {}, [], True
     for name, section in sections.items():
         if section is None:
             continue
@@ -51,20 +56,25 @@ def check_data(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
         report = check_frames(frames, config.labels, progress=progress)
-        print(f"[{name}] {report.describe(config.labels)}")
-        if name != "target" and not frames.labelled:
+        print(f"[{name}] {report.describe(config.labels)}", flush=True)
+        lacks_labels = name != "target" and not frames.labelled
+        if lacks_labels:
             print("  problem: these frames have no labels")
-            usable = False
-        usable = usable and report.usable
-        if arguments.sheets is not None:
-            save_sheet(arguments.sheets / f"{name}.png", check_sheet(frames, config.labels))
-    print("everything can be used" if usable else "mend the problems above before training")
-    return 0 if usable else 1
+        usable = usable and report.usable and not lacks_labels
+        facts[name] = {**report.to_dict(config.labels), "labelled": frames.labelled}
+        if chosen.sheets is not None:
+            sheets.append(chosen.sheets / f"{name}.png")
+            save_sheet(sheets[-1], check_sheet(frames, config.labels))
+    if not usable:
+        return Outcome(FAILED, sheets, ["mend the problems above, then run check_data again"], facts)
+    print("everything can be used")
+    again = " ".join([str(chosen.config), *chosen.overrides])
+    return Outcome(SUCCESS, sheets, [f"train_adapt --config {again}"], facts)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the console script."""
-    return run_command(check_data, parser().parse_intermixed_args(argv))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; the exit code."""
+    return run_command(parser(), check_data, arguments)
 
 
 if __name__ == "__main__":

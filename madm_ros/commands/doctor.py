@@ -1,33 +1,40 @@
+# PYTHON_ARGCOMPLETE_OK
 """``doctor``: the facts that a bug report needs, and what is wrong with this installation."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from madm_core.command_line import command_parser, run_command
+from madm_core.command_line import FAILED, SUCCESS, Outcome, command_parser, run_command
+from madm_core.terminal import wants_colour
 
 if TYPE_CHECKING:
     from madm_ros.doctor.findings import Finding
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns 1 when something cannot work, else 0."""
-    parser = command_parser(
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = command_parser(
         "doctor",
         "Prints what this machine, its Python, torch, ROS 2, DDS and topics are like, and what is wrong with them.",
         ["doctor", "doctor --model models/depth", "doctor --json > facts.json"],
+        exit_codes="0 nothing stands in the way, 1 something cannot work, 2 unusable options, 130 interrupted",
     )
-    parser.add_argument("--model", metavar="DIR", help="also load this model directory or hub id and verify it")
-    parser.add_argument("--wait", type=float, default=2.0, metavar="S", help="seconds to look for topics (default 2)")
-    parser.add_argument("--json", action="store_true", help="for machines")
-    return run_command(_run, parser.parse_args(argv))
+    options.add_argument("--model", metavar="DIR", help="also load this model directory or hub id and verify it")
+    options.add_argument("--wait", type=float, default=2.0, metavar="S", help="seconds to look for topics (default 2)")
+    return options
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; the exit code."""
+    return run_command(parser(), examine, arguments)
+
+
+def examine(chosen: argparse.Namespace) -> Outcome:
+    """Runs the command; 1 when something cannot work."""
     from madm_ros.doctor.findings import as_mapping, as_text, worst
     from madm_ros.doctor.machine import check_compute, check_machine, check_packages
     from madm_ros.doctor.ros import check_middleware, check_ros
@@ -40,13 +47,13 @@ def _run(arguments: argparse.Namespace) -> int:
     }
     if sections["ROS 2"][0].subject != "rclpy":  # there is one
         sections["Middleware"] = _checked(check_middleware)
-        sections["Topics"] = _checked(lambda: _topics(arguments.wait))
-    if arguments.model:
+        sections["Topics"] = _checked(lambda: _topics(chosen.wait))
+    if chosen.model:
         from madm_ros.doctor.model import check_model
 
-        sections["Model"] = _checked(lambda: check_model(arguments.model))
-    print(json.dumps(as_mapping(sections), indent=2) if arguments.json else as_text(sections))
-    return 1 if worst(sections) == "error" else 0
+        sections["Model"] = _checked(lambda: check_model(chosen.model))
+    print(as_text(sections, colour=wants_colour(sys.stdout)))
+    return Outcome(FAILED if worst(sections) == "error" else SUCCESS, facts=as_mapping(sections))
 
 
 def _checked(check: Callable[[], Sequence[Finding]]) -> Sequence[Finding]:

@@ -1,200 +1,125 @@
+# PYTHON_ARGCOMPLETE_OK
 """``evaluate_bag``: the scores of a model on recordings with labels. Needs no ROS."""
 
 from __future__ import annotations
 
 import argparse
-import functools
-import json
-import logging
-import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
-from tqdm import tqdm
+from madm_core.command_line import Outcome, command_parser, run_command
 
-from madm_core.command_line import run_command
-from madm_core.errors import DataError, InvalidInputError, MissingDependencyError
-from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, MakeObservers, ShowProgress, score_bags
-from madm_core.evaluation.bag_request import BagRequest
-from madm_core.evaluation.comparison import StoredScores, compare, print_comparison
-from madm_core.evaluation.evaluation_result import EvaluationResult, ModelFacts
-from madm_core.evaluation.frame_results import FrameObserver
-from madm_core.evaluation.interruption import Interruption
-from madm_core.evaluation.metrics_file import replace_text
-from madm_core.evaluation.prediction_export import PredictionExport
-from madm_core.evaluation.printed_table import print_table
-from madm_core.evaluation.ray_cluster import score_bags_with_ray
-from madm_core.evaluation.report import write_report
-from madm_core.evaluation.rerun_log import RerunLog, rerun_path
-from madm_core.evaluation.worker_processes import score_bags_in_processes
-from madm_core.segmenter import Segmenter
-from madm_ros.evaluation_options import jobs_of, parser, request_of
 
-logger = logging.getLogger("evaluate_bag")
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = command_parser(
+        "evaluate_bag",
+        "Scores a model on bags with ground truth: prints a table, writes metrics.json and report.html.\n"
+        "Pixels without ground truth (255) do not count; a prediction of 255 (no measurement) on a pixel with ground\n"
+        "truth counts as a miss. mIoU is the mean over the classes present in the ground truth of all bags.",
+        [
+            "evaluate_bag drive_1 --model models/depth --topic /depth/image --label-topic /labels --output out",
+            "evaluate_bag drive_1 --model models/event --topic /events --label-dir labels/ --protocol both",
+            "evaluate_bag drive_1 --compare models/a models/b --topic /depth/image --label-topic /labels --output out",
+            "evaluate_bag --compare out_a out_b            # two finished evaluations of the same frames",
+            "evaluate_bag runs/*.mcap --model models/depth --topic /depth/image --label-topic /labels --workers 4",
+        ],
+        exit_codes="0 everything scored, 1 a bag of several failed (the report lists it) or live and offline labels "
+        "differ, 2 the input cannot be used (nothing written), 130 interrupted by Ctrl-C or SIGTERM (the report covers "
+        "what was scored until then)",
+    )
+    options.add_argument("bags", nargs="*", metavar="BAG", help="bag directory, .mcap or .db3")
+    options.add_argument("--bag", nargs="+", default=[], metavar="BAG", help="the same, as an option")
+    options.add_argument("--model", help="model directory or hub id")
+    options.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="two models, or two folders of finished evaluations: the difference of their mIoU with its interval",
+    )
+    options.add_argument("--topic", help="the sensor's topic")
+    truth = options.add_mutually_exclusive_group()
+    truth.add_argument("--label-topic", help="topic with ids (mono8, mono16) or the palette's colours (rgb8)")
+    truth.add_argument("--label-dir", help="PNG files named <stamp in nanoseconds>.png or <sec>_<nanosec>.png")
+    options.add_argument(
+        "--label-bag",
+        nargs="+",
+        metavar="BAG",
+        help="bags that hold the label topic, one for each bag (default: the same)",
+    )
+    options.add_argument("--label-map", metavar="YAML", help="renames the labels' ids: lines `old: new`, others stay")
+    options.add_argument("--protocol", choices=["paper", "native", "both"], default="native", help="default native")
+    options.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="largest difference of the stamps (default 0: equal stamps)",
+    )
+    options.add_argument("--start", type=float, default=0.0, metavar="S", help="begin S seconds after the bag's start")
+    options.add_argument("--duration", type=float, metavar="S", help="use S seconds of the bag")
+    options.add_argument("--stride", type=int, default=1, help="score every n-th frame (default 1)")
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
+    options.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16")
+    options.add_argument("--resize", default="reference", help="reference, keep_aspect or sliding_window")
+    where = options.add_argument_group("many bags")
+    where.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes, one bag at a time each (default 1)"
+    )
+    where.add_argument(
+        "--ray", metavar="ADDRESS", help="spread bags over a Ray cluster: HOST:PORT, auto, or local (extra `ray`)"
+    )
+    _live_options(options)
+    _output_options(options)
+    return options
+
+
+def _live_options(options: argparse.ArgumentParser) -> None:
+    live = options.add_argument_group("through the running node (needs ROS)")
+    live.add_argument(
+        "--live",
+        action="store_true",
+        help="play the bag through a segmentation node and score its labels; exit code 1 when they differ from offline",
+    )
+    live.add_argument(
+        "--node", default="", metavar="NAME", help="a running node, as /segmentation (default: start one)"
+    )
+    live.add_argument("--rate", type=float, default=1.0, help="bag seconds a real second (default 1)")
+    live.add_argument(
+        "--queue-policy",
+        choices=["latest", "every"],
+        default="latest",
+        help="of the node that is started: latest drops frames when it is too slow (default), every does not",
+    )
+    live.add_argument(
+        "--live-timeout", type=float, default=60.0, metavar="S", help="for the node's first answer (default 60)"
+    )
+
+
+def _output_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument(
+        "--output", default="evaluation", metavar="DIR", help="folder of the report (default evaluation)"
+    )
+    options.add_argument("--rerun", metavar="FILE.rrd", help="also write the frames for the Rerun viewer (extra `viz`)")
+    options.add_argument(
+        "--export-predictions",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="write <bag>_predictions with label and confidence topics, beside each bag or in DIR",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point."""
+    """Entry point; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command(
-        lambda chosen: _compare(chosen, words) if chosen.compare else _evaluate(chosen, words),
-        parser().parse_args(words),
-    )
 
+    def work(chosen: argparse.Namespace) -> Outcome:
+        from madm_ros import bag_scoring
 
-def _compare(chosen: argparse.Namespace, words: list[str]) -> int:
-    """Two evaluations, finished ones or made now, frame by frame."""
-    if chosen.export_predictions is not None:
-        raise InvalidInputError("--compare exports no predictions", reason="option", do="evaluate each model by itself")
-    folders, codes = [], []
-    for letter, side in zip("ab", chosen.compare, strict=True):
-        if Path(side).name == "metrics.json" or (Path(side) / "metrics.json").exists():
-            folders.append(side)
-            continue
-        folder = Path(chosen.output) / letter
-        codes.append(_evaluate(argparse.Namespace(**{**vars(chosen), "model": side, "output": str(folder)}), words))
-        folders.append(str(folder))
-        if codes[-1] == 130:
-            return 130
-        print()
-    comparison = compare(*(StoredScores.read(folder) for folder in folders))
-    output = Path(chosen.output) / "comparison.json"
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(output, json.dumps(comparison.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise DataError(f"{output} cannot be written", got=error, do="choose another --output") from error
-    print_comparison(comparison)
-    print(f"written to {output}")
-    return max(codes, default=0)
+        return bag_scoring.compare_models(chosen, words) if chosen.compare else bag_scoring.evaluate(chosen, words)
 
-
-def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
-    """Finds the source of the frames, and writes the report of what comes from it."""
-    request, jobs = request_of(chosen), jobs_of(chosen)
-    _check_live_options(chosen)
-    if len(jobs) == 1:
-        request.check_topics(jobs[0].path, jobs[0].label_path)
-    segmenter = request.load_segmenter()
-    started = time.monotonic()
-    if chosen.live:
-        return _evaluate_live(chosen, words, request, jobs, segmenter)
-    model = ModelFacts.of(segmenter, chosen.model)
-    elsewhere = chosen.ray is not None or (chosen.workers > 1 and len(jobs) > 1)
-    own = None if elsewhere else segmenter
-    del segmenter  # other processes load their own, and may need its memory
-    with Interruption() as stop, _progress_bar() as progress:
-        observers = _observers(chosen)
-        if chosen.ray is not None:
-            outcomes = score_bags_with_ray(
-                request, jobs, chosen.ray, observers, workers=chosen.workers, stop=stop, progress=progress
-            )
-        elif own is None:
-            outcomes = score_bags_in_processes(request, jobs, chosen.workers, observers, stop=stop, progress=progress)
-        else:
-            outcomes = score_bags(request, jobs, own, observers, stop=stop, progress=progress)
-    return _report(chosen, _result(request, model, outcomes, words, time.monotonic() - started))
-
-
-def _check_live_options(chosen: argparse.Namespace) -> None:
-    """Options that would have no effect are refused."""
-    if chosen.live and (chosen.workers > 1 or chosen.ray is not None):
-        raise InvalidInputError(
-            "--live plays one bag after the other", reason="option", do="leave --workers and --ray out"
-        )
-    if not chosen.live and (chosen.node or chosen.rate != 1):
-        raise InvalidInputError("--node and --rate are for --live", reason="option", do="add --live")
-
-
-def _evaluate_live(
-    chosen: argparse.Namespace, words: list[str], request: BagRequest, jobs: list[BagJob], segmenter: Segmenter
-) -> int:
-    """The labels come from the running node."""
-    try:
-        from madm_ros.live_evaluation import LiveOptions, score_bags_live
-    except ImportError as error:
-        distribution = os.environ.get("ROS_DISTRO", "jazzy")
-        raise MissingDependencyError(
-            "--live needs ROS 2", got=error, do=f"run: apt install ros-{distribution}-rclpy, and source its setup.bash"
-        ) from error
-    started = time.monotonic()
-    options = LiveOptions(chosen.node, chosen.rate, chosen.queue_policy, chosen.live_timeout)
-    with Interruption() as stop:
-        outcomes, sections, equal = score_bags_live(
-            request, jobs, segmenter, _observers(chosen), options, Path(chosen.output), stop=stop
-        )
-    model = ModelFacts.of(segmenter, chosen.model)
-    result = _result(request, model, outcomes, words, time.monotonic() - started)
-    result.sections.extend(sections)
-    code = _report(chosen, result)
-    for section in sections:
-        print(f"\n{section.title}")
-        for name, value in section.rows:
-            print(f"  {name}: {value}")
-    return code or int(not equal)
-
-
-def _observers(chosen: argparse.Namespace) -> MakeObservers:
-    """What uses the pictures of each recording, besides the report; it travels to the workers."""
-    return functools.partial(_open_observers, chosen)
-
-
-def _open_observers(chosen: argparse.Namespace, job: BagJob, segmenter: Segmenter) -> Iterator[FrameObserver]:
-    if job.export_path is not None:
-        yield PredictionExport(job.export_path, job.path, chosen.topic, segmenter.label_set)
-    if chosen.rerun is not None:
-        path = rerun_path(chosen.rerun, job.path, len([*chosen.bags, *chosen.bag]))
-        yield RerunLog(path, segmenter.label_set)
-
-
-@contextmanager
-def _progress_bar() -> Iterator[ShowProgress]:
-    """One bar over the frames of all bags that have begun."""
-    with tqdm(unit=" frames", disable=not sys.stderr.isatty()) as bar:
-        frames: dict[str, tuple[int, int]] = {}
-
-        def show(path: str, done: int, expected: int | None) -> None:
-            if path not in frames:
-                bar.set_description(Path(path).name)
-            frames[path] = done, max(done, expected or 0)
-            bar.total = sum(whole for _, whole in frames.values())
-            bar.update(sum(part for part, _ in frames.values()) - bar.n)
-
-        yield show
-
-
-def _result(
-    request: BagRequest, model: ModelFacts, outcomes: Sequence[BagOutcome], words: list[str], seconds: float
-) -> EvaluationResult:
-    failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
-    bags = [outcome.scores for outcome in outcomes if outcome.scores is not None]
-    for failure in failures:
-        if failure.error:
-            logger.error("%s: %s", failure.name, failure.error)
-    if not bags:
-        raise DataError("no bag could be scored", got="; ".join(f"{bag.name}: {bag.error}" for bag in failures))
-    return EvaluationResult(
-        model,
-        bags,
-        request.to_dict(),
-        ["evaluate_bag", *words],
-        failures,
-        [outcome.choice for outcome in outcomes if outcome.choice is not None],
-        seconds=seconds,
-    )
-
-
-def _report(chosen: argparse.Namespace, result: EvaluationResult) -> int:
-    """Writes and prints the report; the exit code."""
-    metrics = write_report(result, chosen.output)
-    print_table(metrics)
-    print(f"written to {chosen.output}")
-    if result.interrupted:
-        return 130
-    return 1 if result.failures else 0
+    return run_command(parser(), work, words)
 
 
 if __name__ == "__main__":

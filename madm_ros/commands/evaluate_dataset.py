@@ -1,32 +1,18 @@
+# PYTHON_ARGCOMPLETE_OK
 """``evaluate_dataset``: the scores of a model on a whole labelled data set, on one process or many. Needs no ROS."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
+from madm_core.command_line import Outcome, command_parser, run_command
+from madm_core.data import KINDS
+from madm_core.errors import InvalidInputError
 
-from madm_core.command_line import command_parser, run_command
-from madm_core.data.frames import Frames
-from madm_core.errors import DataError
-from madm_core.evaluation.dataset_evaluation import blocks_of, score_blocks, sequences_in_order
-from madm_core.evaluation.evaluation_result import BagFailure, EvaluationResult, ModelFacts, ReportSection
-from madm_core.evaluation.frame_choice import FrameChoice
-from madm_core.evaluation.frame_results import protocols_named
-from madm_core.evaluation.interruption import Interruption
-from madm_core.evaluation.metrics import scores
-from madm_core.evaluation.published_sets import DATASETS, PUBLISHED, SOURCE, open_test_set
-from madm_core.evaluation.report import write_report
-from madm_core.segmenter import Segmenter
-
-logger = logging.getLogger("evaluate_dataset")
+DATASETS = tuple(kind for kind in KINDS if kind != "bag")
+"""Kinds that can be scored as a data set; for bags there is evaluate_bag."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
             "accelerate launch --multi_gpu --num_processes 2 -m madm_ros.commands.evaluate_dataset \\\n"
             "      --model models/thermal --data fmb root=/data/FMB",
         ],
+        exit_codes="0 scored, 1 the work failed, 2 the input cannot be used, 130 interrupted by Ctrl-C or SIGTERM "
+        "(the report covers what was scored until then)",
     )
     options.add_argument("--model", required=True, help="model directory or hub id")
     options.add_argument(
@@ -67,141 +55,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point."""
+    """Entry point; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = parser().parse_args(words)
-    if chosen.data[0] not in DATASETS:
-        instead = "; use evaluate_bag" if chosen.data[0] == "bag" else ""
-        parser().error(f"argument --data: unknown kind {chosen.data[0]!r}, expected {', '.join(DATASETS)}{instead}")
-    return run_command(lambda options: _evaluate(options, words), chosen)
 
+    def work(chosen: argparse.Namespace) -> Outcome:
+        if chosen.data[0] not in DATASETS:
+            raise InvalidInputError(
+                "--data names an unknown kind", reason="option", got=chosen.data[0], expected=", ".join(DATASETS),
+                do="use evaluate_bag" if chosen.data[0] == "bag" else None,
+            )  # fmt: skip
+        from madm_ros import dataset_scoring
 
-def _evaluate(chosen: argparse.Namespace, words: list[str]) -> int:
-    # Slow to import, and not needed to show an error in the options.
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
+        return dataset_scoring.evaluate(chosen, words)
 
-    from madm_core.model.precision import choose_device
-
-    started = time.monotonic()
-    state = PartialState(cpu=choose_device(chosen.device).type == "cpu")
-    shared_out = state.num_processes > 1 and state.device.type != "cpu"
-    device = str(state.device) if shared_out else chosen.device
-    segmenter = Segmenter.from_pretrained(chosen.model, device=device, precision=chosen.precision, resize=chosen.resize)
-    with state.main_process_first():  # it draws DSEC's events, the others find them in the cache
-        frames = open_test_set(
-            chosen.data[0],
-            chosen.data[1:],
-            label_set=segmenter.label_set,
-            modality=segmenter.modality,
-            cache=Path(chosen.cache).expanduser(),
-            progress=state.is_main_process and sys.stderr.isatty(),
-        )
-    numbered = list(enumerate(blocks_of(frames)))
-    own = numbered[state.process_index :: state.num_processes]
-    protocols = protocols_named(chosen.protocol)
-    segmenter.warm_up()
-    choice = FrameChoice(len(segmenter.label_set))
-    bar = tqdm(
-        total=sum(len(block.indices) for _, block in own),
-        unit=" frames",
-        disable=not (state.is_main_process and sys.stderr.isatty()),
-    )
-    with bar, Interruption() as stop:
-        parts = score_blocks(segmenter, frames, own, protocols, [choice], progress=bar.update, stop=stop)
-        interrupted = stop.requested
-        if state.num_processes > 1:
-            parts, choices = gather_object(parts), gather_object([choice])
-            interrupted = any(gather_object([interrupted]))
-        else:
-            choices = [choice]
-    if not state.is_main_process:
-        return 130 if interrupted else 0
-    sequences, not_begun = sequences_in_order(parts, [block for _, block in numbered])
-    result = EvaluationResult(
-        ModelFacts.of(segmenter, chosen.model),
-        sequences,
-        {
-            "data": frames.name,
-            "frames": len(frames),
-            "expected_frames": frames.expected_count,
-            "processes": state.num_processes,
-        },
-        ["evaluate_dataset", *words],
-        failures=[BagFailure(name, "") for name in not_begun],
-        choices=choices,
-        has_times=False,
-        seconds=time.monotonic() - started,
-    )
-    if not result.scored:
-        if interrupted:
-            raise KeyboardInterrupt
-        raise DataError(
-            f"no frame of {frames.name} could be scored", got=sequences[0].warnings[0], do="run check_data on it"
-        )
-    result.sections.append(_comparison(chosen.data[0], frames, result))
-    write_report(result, chosen.output)
-    _print(result, chosen.output)
-    return 130 if interrupted else 0
-
-
-def _comparison(kind: str, frames: Frames, result: EvaluationResult) -> ReportSection:
-    """The authors' figure beside the model's, and whether they may be compared."""
-    published = PUBLISHED.get(kind)
-    total = result.total()
-    warnings = []
-    expected = frames.expected_count
-    if expected is not None and len(frames) != expected:
-        warnings.append(f"the data set has {len(frames)} frames, the published one {expected}")
-    if result.scored != len(frames):
-        warnings.append(f"{result.scored} of {len(frames)} frames were scored")
-    rows = [("frames", f"{result.scored} scored, {len(frames)} found, {expected or 'no number'} published")]
-    data: dict[str, Any] = {"frames_found": len(frames), "frames_published": expected, "mean_iou": {}}
-    for protocol in result.protocols:
-        found = scores(total.matrix(protocol))
-        rows += [
-            (f"this model, protocol {protocol}, mIoU %", f"{100 * found.mean_iou:.2f}"),
-            (
-                f"this model, protocol {protocol}, mIoU % as the authors average",
-                f"{100 * found.mean_iou_reference:.2f}",
-            ),
-        ]
-        data["mean_iou"][protocol] = {"ours": found.mean_iou, "reference": found.mean_iou_reference}
-    if published is not None:
-        stated = "not stated there" if published.mean_iou is None else f"{published.mean_iou:.2f}"
-        rows.append((f"paper, {published.task}, protocol paper, mIoU %", stated))
-        if published.released is not None:
-            rows.append(("their released checkpoint, mIoU %", f"{published.released:.2f}"))
-        rows.append(("source", SOURCE))
-        data |= {
-            "task": published.task, "protocol": "paper", "paper_mean_iou_percent": published.mean_iou,
-            "released_mean_iou_percent": published.released, "source": SOURCE,
-        }  # fmt: skip
-        if "paper" not in result.protocols:
-            warnings.append("the authors' figure is of the protocol paper: run with --protocol both")
-    data["warnings"] = warnings
-    text = "The figures cannot be compared: " + "; ".join(warnings) + "." if warnings else ""
-    return ReportSection("published", "Published figure", text, rows, data)
-
-
-def _print(result: EvaluationResult, output: str) -> None:
-    section = result.sections[-1]
-    print(f"{result.model.description}\n{result.source['data']}" + ("; INTERRUPTED" if result.interrupted else ""))
-    total = result.total()
-    for protocol in result.protocols:
-        found = scores(total.matrix(protocol))
-        print(f"\nprotocol {protocol}\n  {'class':<16}{'IoU %':>8}{'pixels':>14}")
-        for name, iou, pixels in zip(result.label_set.names, found.iou, found.pixels, strict=True):
-            print(f"  {name:<16}{'-' if pixels == 0 else f'{100 * iou:.2f}':>8}{pixels:>14}")
-    print()
-    for name, value in section.rows:
-        print(f"{name}: {value}")
-    for warning in section.data["warnings"]:
-        print(f"WARNING: {warning}")
-    for bag in result.bags:
-        for warning in bag.warnings:
-            print(f"WARNING: {warning}")
-    print(f"written to {os.path.join(output, 'report.html')} and metrics.json")
+    return run_command(parser(), work, words)
 
 
 if __name__ == "__main__":

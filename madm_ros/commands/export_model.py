@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``export_model``: makes a model run without PyTorch's overhead, in ONNX, TorchScript, torch.export or TensorRT."""
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from madm_core.command_line import command_parser, run_command
+from madm_core.command_line import SUCCESS, Outcome, command_parser, run_command
 from madm_core.errors import ConfigError
 
 logger = logging.getLogger("export_model")
@@ -61,11 +62,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code."""
-    return run_command(_export, parser().parse_args(arguments))
+    """Entry point; the exit code."""
+    return run_command(parser(), export, arguments)
 
 
-def _export(options: argparse.Namespace) -> int:
+def export(options: argparse.Namespace) -> Outcome:
+    """Runs the command; see :func:`parser`."""
     from madm_core.export.exporting import ExportOptions, export_model
     from madm_core.model.autoencoder_options import AutoencoderOptions
     from madm_core.model.madm import MadmNetwork
@@ -91,11 +93,11 @@ def _export(options: argparse.Namespace) -> int:
     )
     program, check = result["program"], result["check"]
     print(
-        f"{options.output}: {program['file']}, {program['precision']}, {program['made_with']}; "
+        f"{program['file']}, {program['precision']}, {program['made_with']}; "
         f"the same label as PyTorch on {100 * check['same_labels']:.2f} % of pixels of {check['frames']} "
         f"{'given' if check['given'] else 'synthetic'} frames"
     )
-    return 0
+    return Outcome(SUCCESS, [options.output], [f"segment --model {options.output} --input TOPIC"], result)
 
 
 def _frames(folder: Path | None, label_set: Any, modality: Any) -> list[Any]:

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``import_checkpoint``: makes a model directory of a checkpoint that the paper's authors published."""
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from madm_core.command_line import command_parser, run_command
+from madm_core.command_line import SUCCESS, Outcome, command_parser, run_command
 from madm_core.config import yaml_value
 from madm_core.errors import ConfigError
-from madm_core.labels import LabelSet
-from madm_core.modalities import modality_named
 
 logger = logging.getLogger("import_checkpoint")
 
@@ -57,11 +56,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code."""
-    return run_command(_import, parser().parse_args(arguments))
+    """Entry point; the exit code."""
+    return run_command(parser(), import_checkpoint, arguments)
 
 
-def _import(options: argparse.Namespace) -> int:
+def import_checkpoint(options: argparse.Namespace) -> Outcome:
+    """Runs the command; see :func:`parser`."""
+    from madm_core.labels import LabelSet
+    from madm_core.modalities import modality_named
+
     # Checked before the gigabytes are read.
     modality = modality_named(options.modality, _encoding_parameters(options.encoding))
     label_set = LabelSet.named(options.label_set) if options.label_set else None
@@ -89,8 +92,10 @@ def _import(options: argparse.Namespace) -> int:
     for line in model.report:
         print(line)
     height, width = model.image_size
-    print(f"wrote {written}: {modality.name}, {len(model.label_set)} classes, {width}x{height} pixels")
-    return 0
+    print(f"{modality.name}, {len(model.label_set)} classes, {width}x{height} pixels")
+    facts = {"modality": modality.name, "classes": list(model.label_set.names), "image_size": [height, width]}
+    steps = [f"doctor --model {written}", f"segment --model {written} --input TOPIC"]
+    return Outcome(SUCCESS, [written], steps, {**facts, "provenance": provenance})
 
 
 def _encoding_parameters(pairs: Sequence[str]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``segment``: run the segmentation node."""
 
 from __future__ import annotations
@@ -8,45 +9,60 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from madm_core.command_line import command_parser, run_command
+from madm_core.command_line import SUCCESS, UNUSABLE, Outcome, command_parser, run_command
 from madm_core.errors import ConfigError
+from madm_core.shipped_files import NODES, config_file
+from madm_ros.config_options import complete_shipped
+from madm_ros.ros_arguments import split_ros_arguments
 
 if TYPE_CHECKING:
     from madm_ros.segmentation_node import SegmentationNode
 
 _EXAMPLES = (
     "segment --model models/depth --input /camera/depth/image_raw",
-    "segment --params-file config/segment_event.yaml --input /event_camera/events",
+    "segment --params-file segment_event --input /event_camera/events",
     "segment --build-only --model models/depth --ros-args -p compile_mode:=reduce-overhead",
     "segment --ros-args -p model:=models/thermal -r image:=/thermal/image_raw -p use_sim_time:=true",
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point. Everything that the parser does not know (``--ros-args ...``) goes to ROS."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    split = given.index("--ros-args") if "--ros-args" in given else len(given)
-    parser = command_parser("segment", "Segment a depth, thermal or event camera's topic, live.", _EXAMPLES)
-    parser.add_argument("--model", help="model directory or hub id (the parameter 'model')")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = command_parser(
+        "segment",
+        "Segments a depth, thermal or event camera's topic, live.",
+        _EXAMPLES,
+        exit_codes="0 ended by Ctrl-C or SIGTERM, as nodes are; 1 the work failed, 2 the input cannot be used",
+        answers_json=False,
+    )
+    options.add_argument("--model", help="model directory or hub id (the parameter 'model')")
+    options.add_argument(
         "--input", metavar="TOPIC", help="sensor topic; the model knows whether it is 'image' or 'events'"
     )
-    parser.add_argument("--params-file", help="ROS parameter file, see config/segment_*.yaml")
-    parser.add_argument(
+    parameters = options.add_argument(
+        "--params-file", metavar="FILE",
+        help="ROS parameter file, or the name of one that comes with madm_ros, such as segment_depth",
+    )  # fmt: skip
+    complete_shipped(parameters, NODES)
+    options.add_argument(
         "--build-only",
         action="store_true",
         help="load, compile (compile_mode) and warm up the model, then end: the next start finds the result",
     )
-    parsed = parser.parse_args(given[:split])
-    parsed.ros_arguments = ros_arguments(parsed, given[split:])
-    return run_command(_run, parsed)
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; the exit code. What follows ``--ros-args`` goes to ROS."""
+    own, for_ros = split_ros_arguments(sys.argv[1:] if arguments is None else arguments)
+    return run_command(parser(), lambda chosen: _run(chosen, ros_arguments(chosen, for_ros)), own)
 
 
 def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]:
     """The ROS arguments that the options stand for, followed by those that were given."""
     translated: list[str] = []
     if parsed.params_file:
-        translated += ["--params-file", parsed.params_file]
+        translated += ["--params-file", str(config_file(parsed.params_file, NODES))]
     if parsed.model:
         # Quoted, or YAML would read a directory called 123 as a number.
         quoted = parsed.model.replace("'", "''")
@@ -56,7 +72,7 @@ def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]
     return [*(["--ros-args", *translated, "--"] if translated else []), *given]
 
 
-def _run(parsed: argparse.Namespace) -> int:
+def _run(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     import rclpy
     from rclpy.executors import ExternalShutdownException
     from rclpy.utilities import try_shutdown
@@ -67,15 +83,15 @@ def _run(parsed: argparse.Namespace) -> int:
     keep_freed_memory()
     run_opencv_alone()
     try:
-        rclpy.init(args=parsed.ros_arguments)
+        rclpy.init(args=words)
     except RuntimeError as error:  # RCLError or UnknownROSArgsError
         raise ConfigError("the ROS arguments cannot be used", got=str(error).strip()) from error
     node: SegmentationNode | None = None
     try:
         node = SegmentationNode(after_load=settle_objects)
-        if parsed.build_only:
+        if chosen.build_only:
             node.trigger_configure()
-            return 2 if node.problem else 0  # the reason is in the log
+            return Outcome(UNUSABLE if node.problem else SUCCESS)  # the reason is in the log
         if node.values.autostart:
             node.autostart()
         spin(node)
@@ -85,7 +101,7 @@ def _run(parsed: argparse.Namespace) -> int:
         if node is not None:
             node.destroy_node()
         try_shutdown()
-    return 0
+    return Outcome()
 
 
 def spin(node: SegmentationNode) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from madm_core.terminal import Colour, coloured
+
 Level = Literal["ok", "note", "warning", "error"]
 _MARKS: dict[Level, str] = {"ok": "ok  ", "note": "note", "warning": "WARN", "error": "FAIL"}
+_COLOURS: dict[Level, Colour] = {"warning": "yellow", "error": "red"}
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,21 @@ class Finding:
     do: str = ""
 
 
-def as_text(sections: dict[str, Sequence[Finding]]) -> str:
-    """All findings for people: a heading a section, a line a finding, and under it what to do."""
+def as_text(sections: dict[str, Sequence[Finding]], *, colour: bool = False) -> str:
+    """All findings for people: a heading a section, a line a finding, and under it what to do.
+
+    Args:
+        sections: Title -> findings.
+        colour: Colour the marks of warnings and errors.
+    """
     lines: list[str] = []
     for title, findings in sections.items():
         lines.append(title)
         for finding in findings:
-            lines.append(f"  {_MARKS[finding.level]}  {finding.subject}: {finding.text}")
+            mark = _MARKS[finding.level]
+            if colour and finding.level in _COLOURS:
+                mark = coloured(mark, _COLOURS[finding.level])
+            lines.append(f"  {mark}  {finding.subject}: {finding.text}")
             if finding.do:
                 lines.append(f"        -> {finding.do}")
         lines.append("")

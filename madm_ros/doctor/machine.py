@@ -11,20 +11,28 @@ import sys
 from packaging.requirements import Requirement
 
 from madm_core import __version__
+from madm_core.shipped_files import shipped_folder
 from madm_ros.doctor.findings import Finding, Level
 
 _DISTRIBUTION = "madm_ros"
-_NOT_FOR_USERS = {"ros", "test", "dev"}
+_NOT_FOR_USERS = {"ros", "test", "docs", "dev"}
 """Extras that only developers, or machines without an apt ROS, install."""
 
 
 def check_machine() -> list[Finding]:
     """Version, system, Python, cores, memory and disk."""
     supported = (3, 10) <= sys.version_info[:2] <= (3, 12)
+    shipped = shipped_folder()
     free = shutil.disk_usage(os.path.expanduser("~")).free / 2**30
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
         Finding("madm_ros", "ok", __version__),
+        Finding(
+            "configurations and models of the package",
+            "ok" if shipped is not None else "warning",
+            "not found" if shipped is None else str(shipped),
+            "" if shipped is not None else "install the wheel, build with colcon, or run from a checkout",
+        ),
         Finding("system", "ok", f"{platform.platform()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory"),
         Finding(
             "Python",

@@ -85,6 +85,10 @@ def test_scores_are_those_of_the_models_predictions(tiny_models, drive, tmp_path
     assert 0 < report["calibration"]["expected_calibration_error"] < 1
     printed = capsys.readouterr().out
     assert "traffic sign" in printed and "4 frames scored" in printed and "count as misses" in printed
+    assert (
+        f"written: {tmp_path}/out/report.html\n" in printed
+        and f"evaluate_bag --compare {tmp_path}/out OTHER" in printed
+    )
 
 
 def test_labels_from_a_folder_give_the_same_scores(tiny_models, drive, tmp_path):
@@ -154,5 +158,5 @@ def test_predictions_are_exported_with_exact_stamps(tiny_models, drive, tmp_path
 
 
 def test_it_needs_no_ros():
-    commands = "madm_ros.commands.evaluate_bag, madm_ros.commands.street_world"
-    subprocess.run([sys.executable, "-c", f"import {commands}, sys; assert 'rclpy' not in sys.modules"], check=True)
+    work = "madm_ros.bag_scoring, madm_ros.dataset_scoring, madm_ros.street_camera"
+    subprocess.run([sys.executable, "-c", f"import {work}, sys; assert 'rclpy' not in sys.modules"], check=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,12 @@ def measured(output: Path) -> dict:
     return {**{key: value for key, value in metrics.items() if key not in _MEASURED}, "bags": bags}
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def test_two_processes_give_the_numbers_of_one(tiny_models, deliver, tmp_path, capsys):
     options = ["--model", str(tiny_models["depth"]), "--data", "deliver", f"root={deliver}", "--device", "cpu"]
     assert evaluate_dataset.main([*options, "--protocol", "both", "--output", str(tmp_path / "one")]) == 0
@@ -47,12 +55,9 @@ def test_two_processes_give_the_numbers_of_one(tiny_models, deliver, tmp_path, c
     assert "paper, Cityscapes (RGB) to DELIVER (depth), protocol paper, mIoU %: not stated there" in printed
     assert "WARNING: the data set has 20 frames, the published one 1897" in printed
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     # What `accelerate launch` and torchrun set for their processes; without the time that a launcher takes to start.
     command = [sys.executable, "-m", "madm_ros.commands.evaluate_dataset", *options, "--protocol", "both"]
-    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     processes = [
         subprocess.Popen(
             [*command, "--output", str(tmp_path / "two")],
@@ -63,7 +68,7 @@ def test_two_processes_give_the_numbers_of_one(tiny_models, deliver, tmp_path, c
     ]  # fmt: skip
     ended = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
-    assert sum(output.count("written to") for output, _ in ended) == 1, "only one process reports"
+    assert sum(output.count("written: ") for output, _ in ended) == 1, "only one process reports"
 
     one, two = measured(tmp_path / "one"), measured(tmp_path / "two")
     assert json.loads((tmp_path / "two/metrics.json").read_text())["source"]["processes"] == 2
@@ -74,11 +79,70 @@ def test_two_processes_give_the_numbers_of_one(tiny_models, deliver, tmp_path, c
     assert sum(map(sum, one["protocols"]["paper"]["confusion_matrix"])) > 0
 
 
+HELD = """
+import os, sys, time
+from pathlib import Path
+
+from madm_ros import dataset_scoring
+from madm_ros.commands import evaluate_dataset
+
+score_blocks = dataset_scoring.score_blocks
+
+
+def held(*arguments, stop, **options):
+    asked = 0
+
+    def stop_held():
+        # After five frames each process waits for the interruption that the test sends when both have come so far.
+        nonlocal asked
+        asked += 1
+        if asked == 6:
+            Path(f"reached_{os.environ['RANK']}").touch()
+            while not stop():
+                time.sleep(0.02)
+        return stop()
+
+    return score_blocks(*arguments, stop=stop_held, **options)
+
+
+dataset_scoring.score_blocks = held
+sys.exit(evaluate_dataset.main())
+"""
+
+
+@pytest.mark.timeout(400)
+def test_ctrl_c_of_two_processes_keeps_what_both_have(tiny_models, deliver, tmp_path):
+    script, log = tmp_path / "held.py", tmp_path / "log"
+    script.write_text(HELD)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--main_process_port", free_port()]
+    command = [*launch, str(script), "--model", str(tiny_models["depth"]), "--device", "cpu", "--output", "out"]
+    with log.open("wb") as output:
+        launcher = subprocess.Popen(
+            [*command, "--data", "deliver", f"root={deliver}"],
+            stdout=output, stderr=output, cwd=tmp_path, start_new_session=True,
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + 300
+        while not all((tmp_path / f"reached_{rank}").exists() for rank in (0, 1)):
+            assert launcher.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        os.killpg(launcher.pid, signal.SIGINT)  # what a terminal does
+        launcher.wait(timeout=90)
+    finally:
+        launcher.kill()
+    said = log.read_text()
+    assert (tmp_path / "out/metrics.json").exists(), said
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["interrupted"] and metrics["source"]["processes"] == 2
+    assert [(bag["status"], bag["frames"]["scored"]) for bag in metrics["bags"]] == [("interrupted", 5)] * 2
+    assert "INTERRUPTED" in said and "interrupted after 10" in (tmp_path / "out/report.html").read_text()
+
+
 def test_unusable_requests_are_explained(tiny_models, tmp_path, capsys):
     model = ["--model", str(tiny_models["depth"]), "--device", "cpu", "--output", str(tmp_path / "out")]
     assert evaluate_dataset.main([*model, "--data", "dsec", f"root={tmp_path}"]) == 2
     assert "not for the data set dsec: got a depth model" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        evaluate_dataset.main([*model, "--data", "bag", "bags=x"])
-    assert "use evaluate_bag" in capsys.readouterr().err
+    assert evaluate_dataset.main([*model, "--data", "bag", "bags=x"]) == 2
+    assert "Use evaluate_bag" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

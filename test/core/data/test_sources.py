@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from madm_core.data.sources import KINDS, open_frames
+from madm_core.data import KINDS
+from madm_core.data.sources import open_frames
 from madm_core.errors import ConfigError, DataError
 from madm_core.labels import LabelSet
 from madm_core.modalities import modality_named

@@ -3,7 +3,7 @@ import numpy as np
 from madm_core.labels import MADM11
 from madm_core.pretraining.captions import caption
 from madm_core.pretraining.styles import STYLES
-from madm_core.streetworld.conditions import CONDITIONS
+from madm_core.streetworld import CONDITIONS
 
 
 def labels_with(*names):

@@ -10,8 +10,9 @@ import pytest
 from madm_core.data.event_topics import EVENT_PACKET, POINT_CLOUD, EventMessageReader
 from madm_core.data.message_types import header_stamp_ns, standard_types
 from madm_core.messages.image_arrays import image_to_array
+from madm_core.streetworld import SENSORS
 from madm_core.streetworld.camera import Camera
-from madm_core.streetworld.drive import SENSORS, drive
+from madm_core.streetworld.drive import drive
 from madm_core.streetworld.messages import FRAME_ID, StreetMessages
 from madm_core.streetworld.world import StreetWorld
 

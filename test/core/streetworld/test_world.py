@@ -7,8 +7,8 @@ import pytest
 
 from madm_core.errors import ConfigError
 from madm_core.labels import MADM11
+from madm_core.streetworld import CONDITIONS
 from madm_core.streetworld.camera import Camera
-from madm_core.streetworld.conditions import CONDITIONS
 from madm_core.streetworld.materials import CLASS_OF_MATERIAL, Material
 from madm_core.streetworld.street import KERB
 from madm_core.streetworld.world import StreetWorld

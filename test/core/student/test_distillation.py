@@ -148,7 +148,7 @@ def test_the_command_says_what_was_reached_and_what_is_wrong(fields, tmp_path, c
     config.write_text(json.dumps({**fields, "validation": None, "max_steps": 1}))
     assert main(["--config", str(config)]) == 0
     printed = capsys.readouterr().out
-    assert "say the same on" in printed and "model:" in printed
+    assert "say the same on" in printed and "written: " in printed
     assert main(["--config", str(config), "teacher=nowhere/at/all", "output=other"]) == 2
     assert "no model directory" in capsys.readouterr().err
     assert main(["--config", str(config), "temprature=2"]) == 2

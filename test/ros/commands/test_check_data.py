@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +38,15 @@ def test_counts_sizes_and_shares(config_file, tmp_path, capsys):
     assert "6x6 (1)" in report
     assert "everything can be used" in report
     assert {path.name for path in (tmp_path / "sheets").iterdir()} == {"source.png", "target.png"}
+
+
+def test_a_machine_gets_the_same(config_file, capsys):
+    assert check_data.main(["--config", str(config_file), "--json"]) == 0
+    printed, people = capsys.readouterr()
+    facts = json.loads(printed)["facts"]
+    assert facts["source"]["sizes"] == [[8, 10, 2]] and facts["source"]["class_share"]["person"] == 1.0
+    assert facts["target"] == {**facts["target"], "frames": 1, "labelled": False, "problems": []}
+    assert "8x10 (2)" in people
 
 
 def test_ids_outside_the_label_set_are_a_problem(config_file, tmp_path, capsys):

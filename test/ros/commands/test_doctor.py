@@ -8,7 +8,7 @@ def test_the_report_for_people_and_the_one_for_machines_agree(capsys):
     code = doctor.main(["--wait", "0"])
     text = capsys.readouterr().out
     assert doctor.main(["--wait", "0", "--json"]) == code == 0
-    sections = json.loads(capsys.readouterr().out)
+    sections = json.loads(capsys.readouterr().out)["facts"]
     assert list(sections) == ["Machine", "Python packages", "Compute", "ROS 2", "Middleware", "Topics"]
     torch = next(finding for finding in sections["Python packages"] if finding["subject"] == "torch")
     assert torch["level"] == "ok" and f"torch: {torch['text']}" in text

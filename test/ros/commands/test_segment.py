@@ -10,6 +10,7 @@ import pytest
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
+from madm_core.shipped_files import shipped_folder
 from madm_ros.commands.segment import main, ros_arguments, spin
 
 
@@ -21,10 +22,11 @@ def test_options_become_ros_arguments_and_given_ones_win():
     assert ros_arguments(parsed(), ["--ros-args", "-p", "x:=1"]) == ["--ros-args", "-p", "x:=1"]
     assert ros_arguments(parsed(), []) == []
     arguments = ros_arguments(
-        parsed(model="it's 1", input="/cam", params_file="p.yaml"), ["--ros-args", "-p", "model:=other"]
+        parsed(model="it's 1", input="/cam", params_file="segment_depth"), ["--ros-args", "-p", "model:=other"]
     )
+    shipped = str(shipped_folder() / "config/segment_depth.yaml")
     assert arguments == [
-        *("--ros-args", "--params-file", "p.yaml", "-p", "model:='it''s 1'", "-r", "image:=/cam", "-r", "events:=/cam"),
+        *("--ros-args", "--params-file", shipped, "-p", "model:='it''s 1'", "-r", "image:=/cam", "-r", "events:=/cam"),
         *("--", "--ros-args", "-p", "model:=other"),
     ]
 

@@ -14,6 +14,11 @@ def test_text_says_what_is_wrong_and_what_to_do():
     assert as_text({"Machine": [GOOD]}).endswith("nothing is wrong")
 
 
+def test_colours_mark_what_is_wrong():
+    text = as_text({"Machine": [GOOD, BAD, BROKEN]}, colour=True)
+    assert "\x1b[33mWARN\x1b[0m  /dev/shm" in text and "\x1b[31mFAIL\x1b[0m  numpy" in text and "  ok    torch" in text
+
+
 def test_mapping_keeps_every_field():
     assert as_mapping({"Machine": [BAD]}) == {
         "Machine": [{"subject": "/dev/shm", "level": "warning", "text": "3 MiB free", "do": "remove stale files"}]
