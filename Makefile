@@ -11,7 +11,7 @@ LOCK_FITS := -c 'import platform, sys; sys.exit((sys.version_info[:2], sys.platf
 # Whole files go to one of these processes; a machine with more cores may give more.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup test demo streetworld-quick bench lint docs build clean
+.PHONY: help setup test demo streetworld-quick bench lint docs build wheel clean
 
 help:
 	@echo "make demo    street world -> segmentation node -> pictures in demo/out, for depth, thermal and events"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation as a site, in build/site"
 	@echo "make build   colcon build of the ROS 2 package into build/ and install/"
+	@echo "make wheel   source distribution and wheel, in dist/"
 	@echo "make setup   only the environment .venv (4 GB; $(PYTHON) must be 3.10 to 3.12)"
 	@echo "make clean   remove what the others made, the environment included"
 
@@ -64,6 +65,12 @@ docs: $(READY)
 
 build: $(READY)
 	@$(RUN) colcon build
+
+wheel: $(READY)
+	@rm -rf dist
+	@$(RUN) python setup.py --quiet sdist --dist-dir dist
+	@$(RUN) python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/madm_ros-*.tar.gz
+	@ls -sh dist
 
 clean:
 	rm -rf $(VENV) build install log dist *.egg-info demo/out .pytest_cache .mypy_cache .ruff_cache .hypothesis

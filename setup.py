@@ -8,7 +8,20 @@ from setuptools import find_packages, setup
 PACKAGE = "madm_ros"
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "madm_core" / "__init__.py").read_text()).group(1)
+# Installed below share/madm_ros, where `ros2 launch` and madm_core.shipped_files look for them.
+SHARED = ("launch", "config", "demo/madm-street-base", "demo/models")
 COMMANDS = sorted(path.stem for path in (HERE / "madm_ros" / "commands").glob("*.py") if path.stem != "__init__")
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """(Folder below the prefix, its files) of everything that is installed beside the Python packages."""
+    files = [path for folder in SHARED for path in Path(folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    folders = sorted({path.parent for path in files})
+    return [
+        (f"share/{PACKAGE}/{folder.as_posix()}", sorted(str(path) for path in set(files) if path.parent == folder))
+        for folder in folders
+    ]
+
 
 setup(
     name=PACKAGE,
@@ -28,10 +41,12 @@ setup(
         "diffusers>=0.35",
         "transformers>=4.50",
         "accelerate>=1.6",
+        "huggingface_hub>=0.30",
         "peft>=0.15",
         "safetensors>=0.5",
         "numpy>=1.26",
         "opencv-python-headless>=4.9",
+        "argcomplete>=3.1",
         "jinja2>=3.1",
         "packaging>=23",
         "pillow>=10",
@@ -39,11 +54,9 @@ setup(
         "rosbags>=0.10.9",
         "mcap>=1.2",
         "numba>=0.60",
-        "kornia>=0.8",
         "torchmetrics>=1.6",
         "tensorboard>=2.16",
         "tqdm>=4.66",
-        "matplotlib>=3.8",
         "typing_extensions>=4.9",
     ],
     extras_require={
@@ -63,7 +76,7 @@ setup(
         "openvino": ["openvino>=2024.4"],
         "ray": ["ray>=2.30"],
         "viz": ["rerun-sdk>=0.23"],
-        "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"],
+        "docs": ["matplotlib>=3.8", "mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"],
         # colcon test looks for an extra of this name that holds pytest.
         "test": ["hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
         "dev": [
@@ -78,12 +91,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *(
-            (f"share/{PACKAGE}/{folder}", [str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()])
-            for folder in ("launch", "config", "config/train")
-            if (HERE / folder).is_dir()
-        ),
+        *shared_files(),
     ],
     entry_points={"console_scripts": [f"{name} = {PACKAGE}.commands.{name}:main" for name in COMMANDS]},
-    zip_safe=True,
+    zip_safe=False,
 )

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Sets up a `ros:jazzy-ros-base` container (root, this repository as the working directory) for the tests that need apt's ROS.
+# Not run yet: where this package is developed there is neither a container engine nor a network.
 set -euo pipefail
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends python3-venv ros-jazzy-launch-ros ros-jazzy-ros2launch ros-jazzy-cv-bridge \

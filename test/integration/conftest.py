@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,17 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Frames of these tests are larger than Fast DDS's default shared memory.
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config" / "fastdds_shared_memory.xml"))
+
+
+@pytest.fixture(scope="session")
+def source_copy(tmp_path_factory) -> Path:
+    """The files that a build needs, without tests: builds leave folders where they run."""
+    folder = tmp_path_factory.mktemp("sources") / "madm_ros"
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "install", "log", "dist", "runs", "out", "__pycache__", "test", "*.egg-info"
+    )
+    shutil.copytree(REPOSITORY, folder, ignore=ignored)
+    return folder
 
 
 @pytest.fixture(scope="session")

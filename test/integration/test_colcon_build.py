@@ -13,17 +13,12 @@ COMMANDS = sorted(path.stem for path in (ROOT / "madm_ros" / "commands").glob("*
 
 
 @pytest.fixture(scope="module")
-def install(tmp_path_factory):
+def install(source_copy, tmp_path_factory):
     colcon = Path(sys.executable).with_name("colcon")
     if not colcon.exists() and not shutil.which("colcon"):
         pytest.skip("colcon is not installed: pip install '.[dev]', or apt install python3-colcon-common-extensions")
     folder = tmp_path_factory.mktemp("workspace")
-    sources = folder / "src" / "madm_ros"
-    # A copy, because setup.py leaves an egg-info folder where it runs.
-    ignored = shutil.ignore_patterns(
-        ".*", "build", "install", "log", "runs", "out", "__pycache__", "test", "*.egg-info"
-    )
-    shutil.copytree(ROOT, sources, ignore=ignored)
+    shutil.copytree(source_copy, folder / "src" / "madm_ros")
     environment = {**os.environ, "AMENT_PREFIX_PATH": sys.prefix}
     built = subprocess.run(
         [str(colcon) if colcon.exists() else "colcon", "build"],
@@ -52,7 +47,7 @@ def test_share_has_what_launch_and_rviz_read(install):
     share = install / "share" / "madm_ros"
     assert (share / "package.xml").is_file()
     assert (share.parent / "ament_index" / "resource_index" / "packages" / "madm_ros").is_file()
-    for folder in ("launch", "config"):
+    for folder in ("launch", "config", "config/train", "demo/models/street-depth"):
         wanted = {path.name for path in (ROOT / folder).iterdir() if path.is_file()}
         assert wanted
         assert wanted <= {path.name for path in (share / folder).iterdir()}
