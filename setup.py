@@ -33,7 +33,7 @@ setup(
     maintainer="madm_ros maintainers",
     maintainer_email="maintainers@users.noreply.github.com",
     packages=find_packages(include=["madm_core*", "madm_ros*"]),
-    package_data={"madm_core": ["py.typed", "evaluation/page/*"]},
+    package_data={"madm_core": ["py.typed", "evaluation/page/*"], "madm_ros": ["preview/page/*"]},
     python_requires=">=3.10",
     install_requires=[
         "setuptools",

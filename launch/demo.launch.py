@@ -20,6 +20,7 @@ ARGUMENTS = {
     "model": ("", "Model directory of that modality."),
     "seed": ("4242", "Which street."),
     "rate": ("4", "Pictures a second."),
+    "preview_port": ("", "Port of 127.0.0.1 for a page that shows the node's work."),
     "rviz": ("false", "Start RViz with the node's pictures."),
 }
 
@@ -53,6 +54,7 @@ def demo(context) -> list:
             "model": given["model"],
             "input": "/street/events" if is_event else f"/street/{given['modality']}/image_raw",
             "point_cloud_size": f"{height}x{width}" if is_event else "",
+            "preview_port": given["preview_port"],
             "rviz": given["rviz"],
         }.items(),
     )

@@ -22,6 +22,8 @@ ARGUMENTS = {
     "namespace": ("", "Namespace of the node and its topics."),
     "use_sim_time": ("false", "Use /clock."),
     "fastdds_profile": ([CONFIG, "/fastdds_shared_memory.xml"], "Fast DDS profile for large messages, or none."),
+    "palette": ("", "label_set or color_blind: class colours in pictures; empty: as params_file says."),
+    "preview_port": ("", "Port of 127.0.0.1 for a page that shows the node's work; empty: as params_file says."),
     "rviz": ("false", "Start RViz with the node's pictures."),
 }
 
@@ -52,6 +54,10 @@ def segment(context) -> list:
     parameters.append({"use_sim_time": given["use_sim_time"].lower() == "true"})
     if given["model"]:
         parameters.append({"model": given["model"]})
+    if given["palette"]:
+        parameters.append({"palette": given["palette"]})
+    if given["preview_port"]:
+        parameters.append({"preview_port": int(given["preview_port"])})
     if given["point_cloud_size"]:
         height, width = (int(side) for side in given["point_cloud_size"].split("x"))
         parameters.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -33,6 +34,10 @@ class Health:
         self._watchdog = Watchdog(node.warn, lambda text: node.get_logger().info(text))
         self._packet_loss = PacketLoss()
         self._findings: dict[str, str] = {}
+        self.latest: Sequence[DiagnosticStatus] = ()
+        """The statuses published last."""
+        self.published_s = time.monotonic()
+        """When that was, on the monotonic clock."""
 
     def publish(self) -> None:
         """Judge the node's state and publish it."""
@@ -47,6 +52,7 @@ class Health:
             timing.status(f"{name}: timing", hardware_id),
         ]
         self._publisher.publish(diagnostic_array(self._node.get_clock().now().to_msg(), statuses))
+        self.latest, self.published_s = statuses, time.monotonic()
 
     def _look(self) -> None:
         stream = self._node.stream

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from madm_core.errors import ConfigError, ModelDirectoryError
 from madm_core.modalities import EventModality
+from madm_core.palettes import in_palette
 from madm_ros.node_parameters import NodeParameters
 from madm_ros.parameters import overrides_of
 from madm_ros.pipeline import FrameSegmenter, Model
@@ -94,11 +95,13 @@ def load_model(
             from madm_core.events import warm_up
 
             warm_up()
+        # Its colours may take a second to compute; later they are there.
+        in_palette(segmenter.label_set, parameters.palette)
     load_s = time.monotonic() - started
     info(f"model ready after {load_s:.1f} s: {segmenter.description}")
     if segmenter.problem:
         info(f"but {segmenter.problem}")
-    return Model(segmenter, modality, load_s)
+    return Model(segmenter, modality, load_s, parameters.palette)
 
 
 class _Progress:

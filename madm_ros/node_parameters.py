@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from madm_core.palettes import PALETTES
+
 EVENT_PACKET = "event_camera_msgs/msg/EventPacket"
 DVS_EVENT_ARRAY = "dvs_msgs/msg/EventArray"
 PROPHESEE_EVENT_ARRAY = "prophesee_event_msgs/msg/EventArray"
@@ -110,6 +112,13 @@ class NodeParameters:
         AT_RELOAD,
         choices=("reference", "keep_aspect", "sliding_window"),
     )
+    palette: str = _parameter(
+        "label_set",
+        "Class colours of overlay, legend, label_names and preview: the label set's own, or colours that colour-blind "
+        "people can tell apart. Ids are the same.",
+        AT_RELOAD,
+        choices=PALETTES,
+    )
     autostart: bool = _parameter(True, "Configure and activate at start without a lifecycle manager.", AT_START)
     image_message_type: str = _parameter(
         IMAGE, "Message type of the topic image (depth and thermal).", AT_ACTIVATE, choices=(IMAGE, COMPRESSED_IMAGE)
@@ -157,6 +166,13 @@ class NodeParameters:
     )
     overlay_opacity: float = _parameter(
         0.5, "Weight of the class colours in the overlay; the rest is the input.", AT_ONCE, minimum=0.0, maximum=1.0
+    )
+    preview_port: int = _parameter(
+        0,
+        "Port of 127.0.0.1 for a page that shows input, overlay, confidence, rates and health; 0: no page.",
+        AT_START,
+        minimum=0,
+        maximum=65535,
     )
     input_timeout_s: float = _parameter(
         5.0, "Input is stale when no message arrived for so long.", AT_ONCE, minimum=0.1, maximum=3600.0

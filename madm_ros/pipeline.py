@@ -13,6 +13,7 @@ from madm_core.errors import InvalidInputError, MadmError
 from madm_core.labels import LabelSet
 from madm_core.modalities import EncodedImage, Modality
 from madm_core.modalities.input_statistics import SAMPLE_STRIDE, picture_values
+from madm_core.palettes import in_palette
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
 from madm_ros.node_parameters import NodeParameters
@@ -53,11 +54,18 @@ class Model:
         segmenter: The network.
         modality: Its modality, with the node's overrides.
         load_s: How long loading and warming up took, in seconds.
+        palette: Name of the palette in which people see its classes.
     """
 
     segmenter: FrameSegmenter
     modality: Modality
     load_s: float
+    palette: str = "label_set"
+
+    @property
+    def shown_label_set(self) -> LabelSet:
+        """Its classes in the colours that people see."""
+        return in_palette(self.segmenter.label_set, self.palette)
 
 
 class Pipeline:

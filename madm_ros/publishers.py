@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -17,7 +16,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
 from madm_core.labels import IGNORE, LabelSet
+from madm_core.legend import legend_image
+from madm_core.pictures import overlay_image, to_uint8
 from madm_ros.image_conversion import array_to_message
+from madm_ros.preview.composition import PreviewFrame
 from madm_ros.qos import DIAGNOSTICS, LATCHED, RESULTS, describe
 
 VISION_MSGS_PACKAGE = "ros-{distribution}-vision-msgs"
@@ -78,10 +80,17 @@ class ResultPublishers:
     Args:
         node: The node that owns them.
         info: Writes a line to the log.
+        show: Takes every frame's pictures by reference, for the preview page; None for no page.
     """
 
-    def __init__(self, node: Node, info: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        info: Callable[[str], object],
+        show: Callable[[PreviewFrame], object] | None = None,
+    ) -> None:
         self._node = node
+        self._show = show
         self._label_set: LabelSet | None = None
         self._legend_due = False
         self._labels = node.create_publisher(Image, LABELS.name, LABELS.qos)
@@ -155,6 +164,8 @@ class ResultPublishers:
             if overlay_wanted and self._label_set is not None:
                 painted = overlay_image(seen, labels, self._label_set, overlay_opacity)
                 self._overlay.publish(array_to_message(painted, "rgb8", header))
+        if self._show is not None and self._label_set is not None:
+            self._show(PreviewFrame(image, labels, confidence, self._label_set, overlay_opacity))
 
     def destroy(self) -> None:
         """Take all topics back."""
@@ -181,53 +192,6 @@ class ResultPublishers:
         ]
         message.threshold = float(min_confidence)
         return message
-
-
-def to_uint8(values: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1] -> uint8 0..255, rounded and clipped, shape kept."""
-    if values.size and values.min() < 0:  # OpenCV would take the absolute value
-        values = np.maximum(values, 0)
-    scaled: np.ndarray = cv2.convertScaleAbs(values, alpha=255.0)
-    return scaled.reshape(values.shape)
-
-
-def overlay_image(image: np.ndarray, labels: np.ndarray, label_set: LabelSet, opacity: float) -> np.ndarray:
-    """The input under its class colours.
-
-    Args:
-        image: ``(H, W, 3)`` uint8 RGB.
-        labels: ``(H, W)`` uint8; pixels without a class (255) keep the input.
-        label_set: Gives the colours.
-        opacity: Weight of the colours, 0..1.
-
-    Returns:
-        ``(H, W, 3)`` uint8 RGB.
-    """
-    blended: np.ndarray = cv2.addWeighted(label_set.colorize(labels), opacity, image, 1.0 - opacity, 0.0)
-    unlabelled = labels == IGNORE
-    if unlabelled.any():
-        blended[unlabelled] = image[unlabelled]
-    return blended
-
-
-def legend_image(label_set: LabelSet) -> np.ndarray:
-    """A picture of all classes, one row each: colour, id and name; the last row is id 255.
-
-    Returns:
-        ``(28 * (K + 1), W, 3)`` uint8 RGB, as wide as the longest name needs.
-    """
-    row, font = 28, cv2.FONT_HERSHEY_SIMPLEX
-    texts = [
-        *(f"{i:3d}  {name}" for i, name in zip(label_set.ids, label_set.names, strict=True)),
-        f"{IGNORE}  no label",
-    ]
-    width = 50 + max(cv2.getTextSize(text, font, 0.55, 1)[0][0] for text in texts)
-    picture = np.full((row * len(texts), width, 3), 245, np.uint8)
-    for index, (text, color) in enumerate(zip(texts, [*label_set.colors, (0, 0, 0)], strict=True)):
-        top = index * row
-        cv2.rectangle(picture, (4, top + 4), (36, top + row - 5), color, thickness=-1)
-        cv2.putText(picture, text, (44, top + 19), font, 0.55, (20, 20, 20), 1, cv2.LINE_AA)
-    return picture
 
 
 def topics_table() -> str:

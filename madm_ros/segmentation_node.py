@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, JumpThreshold
@@ -30,6 +30,9 @@ from madm_ros.pipeline import FrameSegmenter, Model
 from madm_ros.publishers import ResultPublishers
 from madm_ros.stream import Stream
 from madm_ros.throttled_log import ThrottledLog
+
+if TYPE_CHECKING:
+    from madm_ros.preview.preview import Preview
 
 _TICK_S = 0.05
 """Period of the housekeeping timer: how late an empty event window may be closed."""
@@ -81,13 +84,14 @@ class SegmentationNode(LifecycleNode):
         self._service_change_state.callback = self._on_change_state
         # Housekeeping runs on the steady clock: a simulated one may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._health = Health(self)
+        self.health = Health(self)
         self.create_timer(_TICK_S, self._tick, clock=steady)
-        self.create_timer(self._values.diagnostics_period_s, self._health.publish, clock=steady)
+        self.create_timer(self._values.diagnostics_period_s, self.health.publish, clock=steady)
         self._clock_jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
             post_callback=self._on_clock_jump,
         )
+        self._preview: Preview | None = self._open_preview() if self._values.preview_port else None
 
     @property
     def values(self) -> NodeParameters:
@@ -160,8 +164,8 @@ class SegmentationNode(LifecycleNode):
     def _configure(self) -> None:
         logger = self.get_logger()
         self.model = load_model(self._values, logger.info, still_wanted=self.context.ok, load=self._load)
-        self._results = ResultPublishers(self, logger.info)
-        self._results.announce(self.model.segmenter.label_set, self._values.min_confidence)
+        self._results = ResultPublishers(self, logger.info, self._preview.feed.show if self._preview else None)
+        self._results.announce(self.model.shown_label_set, self._values.min_confidence)
         self._after_load()
 
     def _start(self) -> None:
@@ -190,6 +194,16 @@ class SegmentationNode(LifecycleNode):
         if self._results is not None:
             self._results.destroy()
             self._results = None
+        if self._preview is not None:
+            self._preview.feed.clear()
+
+    def _open_preview(self) -> Preview:
+        # Only who wants the page pays for importing a web server.
+        from madm_ros.preview.preview import Preview
+
+        preview = Preview(self, self._values.preview_port)
+        self.get_logger().info(preview.invitation)
+        return preview
 
     # Timers, services, parameters ------------------------------------------------------------------------------------
 
@@ -261,7 +275,7 @@ class SegmentationNode(LifecycleNode):
             return False, f"the old model stays: {error}"
         self._stop()
         self.model, self.problem = loaded, ""
-        self._results.announce(loaded.segmenter.label_set, self._values.min_confidence)
+        self._results.announce(loaded.shown_label_set, self._values.min_confidence)
         if stream is not None:
             self._run(stream)
         self._after_load()
@@ -276,6 +290,8 @@ class SegmentationNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker before the publishers go."""
+        if self._preview is not None:
+            self._preview.close()
         self._release()
         self._clock_jumps.unregister()
         super().destroy_node()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from madm_core.evaluation.frame_choice import ChosenFrame
 from madm_core.labels import IGNORE, Labels, LabelSet
+from madm_core.pictures import confidence_image
 
 WRONG, MISSING = (214, 40, 57), (244, 162, 38)
 """Colours in the error picture: a wrong class; nothing predicted where something is."""
@@ -62,9 +63,8 @@ def frame_pictures(frame: ChosenFrame, kind: str, label_set: LabelSet, start_ns:
     ]
     if frame.confidence is not None:
         confidence = _decoded(frame.confidence, cv2.IMREAD_GRAYSCALE)
-        painted = cv2.cvtColor(cv2.applyColorMap(confidence, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-        painted[labels == IGNORE] = 0
-        pictures.append(Picture("confidence", _jpeg(painted), "confidence from dark (unsure) to yellow (sure)"))
+        painted = _jpeg(confidence_image(confidence, labels))
+        pictures.append(Picture("confidence", painted, "confidence from dark (unsure) to yellow (sure)"))
     seconds = None if start_ns is None else (frame.stamp_ns - start_ns) / 1e9
     wrong = float((labels != truth)[known].mean()) if known.any() else 0.0
     return FramePictures(kind, frame.bag, frame.stamp_ns, seconds, frame.mean_iou, wrong, tuple(pictures))

@@ -18,8 +18,12 @@ from madm_ros.ros_arguments import split_ros_arguments
 if TYPE_CHECKING:
     from madm_ros.segmentation_node import SegmentationNode
 
+PREVIEW_PORT = 8088
+"""Where the preview page is if no other port is asked for."""
+
 _EXAMPLES = (
     "segment --model models/depth --input /camera/depth/image_raw",
+    "segment --model models/depth --input /camera/depth/image_raw --preview",
     "segment --params-file segment_event --input /event_camera/events",
     "segment --build-only --model models/depth --ros-args -p compile_mode:=reduce-overhead",
     "segment --ros-args -p model:=models/thermal -r image:=/thermal/image_raw -p use_sim_time:=true",
@@ -45,6 +49,15 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     complete_shipped(parameters, NODES)
     options.add_argument(
+        "--preview",
+        type=int,
+        nargs="?",
+        const=PREVIEW_PORT,
+        metavar="PORT",
+        help="show input, overlay, confidence and health on a page at http://127.0.0.1:PORT/, for browsers on this "
+        f"machine or through ssh -L (the parameter 'preview_port'; without a number {PREVIEW_PORT})",
+    )
+    options.add_argument(
         "--build-only",
         action="store_true",
         help="load, compile (compile_mode) and warm up the model, then end: the next start finds the result",
@@ -67,6 +80,8 @@ def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]
         # Quoted, or YAML would read a directory called 123 as a number.
         quoted = parsed.model.replace("'", "''")
         translated += ["-p", f"model:='{quoted}'"]
+    if parsed.preview is not None:
+        translated += ["-p", f"preview_port:={parsed.preview}"]
     if parsed.input:
         translated += ["-r", f"image:={parsed.input}", "-r", f"events:={parsed.input}"]
     return [*(["--ros-args", *translated, "--"] if translated else []), *given]
