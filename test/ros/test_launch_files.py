@@ -66,6 +66,7 @@ def test_segment_declares_what_the_documentation_says(monkeypatch):
     launched = described(load("segment.launch.py", monkeypatch))
     assert set(launched.arguments) == {
         "model", "input", "params_file", "point_cloud_size", "namespace", "use_sim_time", "fastdds_profile", "rviz",
+        "palette", "preview_port",
     }  # fmt: skip
     assert all(argument["description"] for argument in launched.arguments.values())
     node = of_type(launched.made, "Node")[0]
@@ -87,7 +88,7 @@ def test_segment_passes_arguments_on(monkeypatch):
     module = load("segment.launch.py", monkeypatch)
     given = {
         "model": "m", "input": "/cam", "params_file": "p.yaml", "namespace": "robot", "use_sim_time": "True",
-        "fastdds_profile": "none", "point_cloud_size": "480x640",
+        "fastdds_profile": "none", "point_cloud_size": "480x640", "palette": "color_blind", "preview_port": "8088",
     }  # fmt: skip
     launched = described(module, **given)
     assert of_type(launched.made, "SetEnvironmentVariable") == []
@@ -95,6 +96,7 @@ def test_segment_passes_arguments_on(monkeypatch):
     assert node["namespace"] == "robot"
     assert node["remappings"] == [("image", "/cam"), ("events", "/cam")]
     assert node["parameters"][:3] == ["p.yaml", {"use_sim_time": True}, {"model": "m"}]
+    assert {"palette": "color_blind"} in node["parameters"] and {"preview_port": 8088} in node["parameters"]
     names = {name for values in node["parameters"][1:] for name in values}
     from madm_ros.node_parameters import SPECS
 

@@ -15,9 +15,6 @@ from madm_ros.image_conversion import message_to_array
 from madm_ros.publishers import (
     TOPICS,
     ResultPublishers,
-    legend_image,
-    overlay_image,
-    to_uint8,
     topics_table,
 )
 from madm_ros.qos import LATCHED, RESULTS
@@ -101,6 +98,18 @@ def test_pictures_are_made_only_while_somebody_listens(world, results, monkeypat
     assert made == ["overlay"]
 
 
+def test_the_preview_gets_what_is_published_by_reference(world):
+    node, shown = world.node("results"), []
+    results = ResultPublishers(node, node.get_logger().info, shown.append)
+    image = np.full((2, 2, 3), 0.2, np.float32)
+    publish(results, Header(), image=image)
+    assert shown == []  # without a label set there are no colours yet
+    results.announce(LABEL_SET, 0.0)
+    publish(results, Header(), image=image, min_confidence=0.5)
+    assert shown[0].image is image and shown[0].label_set is LABEL_SET and shown[0].opacity == 0.5
+    np.testing.assert_array_equal(shown[0].labels, [[0, 5], [255, 255]])  # as published, not as predicted
+
+
 def test_names_and_legend_are_latched_for_those_who_come_later(world, results):
     results.announce(LABEL_SET, 0.0)
     world.spin_for(0.1)
@@ -159,27 +168,6 @@ def test_a_new_model_says_its_names_again(world, results):
     results.announce(LabelSet.named("madm11"), 0.0)
     world.spin_until(lambda: len(names) == 2)
     assert json.loads(names[1].data)["label_set"] == "madm11"
-
-
-def test_overlay_mixes_colours_and_keeps_unlabelled_pixels():
-    image = np.full((1, 2, 3), 100, np.uint8)
-    painted = overlay_image(image, np.array([[0, IGNORE]], np.uint8), LABEL_SET, 0.25)
-    np.testing.assert_array_equal(painted[0, 0], np.rint(0.25 * np.array(LABEL_SET.colors[0]) + 75))
-    np.testing.assert_array_equal(painted[0, 1], [100, 100, 100])
-
-
-def test_the_legend_shows_every_colour_and_fits_its_texts():
-    picture = legend_image(LABEL_SET)
-    assert picture.shape[0] == 28 * (len(LABEL_SET) + 1)
-    for index, color in enumerate([*LABEL_SET.colors, (0, 0, 0)]):
-        np.testing.assert_array_equal(picture[index * 28 + 14, 20], color)
-    assert (picture[:, -3:] == 245).all()  # no text runs out of the picture
-    assert all((picture[i * 28 : (i + 1) * 28, 44:] < 100).any() for i in range(len(LABEL_SET) + 1))
-
-
-def test_to_uint8_rounds_and_clips():
-    values = np.array([[-0.5, 0.0, 0.5, 1.0, 1.7]], np.float32)
-    np.testing.assert_array_equal(to_uint8(values), [[0, 0, 128, 255, 255]])
 
 
 def test_the_table_names_every_topic():

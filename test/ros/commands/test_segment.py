@@ -11,11 +11,12 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from madm_core.shipped_files import shipped_folder
+from madm_ros.commands import segment
 from madm_ros.commands.segment import main, ros_arguments, spin
 
 
 def parsed(**given: str) -> argparse.Namespace:
-    return argparse.Namespace(**{"model": None, "input": None, "params_file": None, **given})
+    return argparse.Namespace(**{"model": None, "input": None, "params_file": None, "preview": None, **given})
 
 
 def test_options_become_ros_arguments_and_given_ones_win():
@@ -28,6 +29,19 @@ def test_options_become_ros_arguments_and_given_ones_win():
     assert arguments == [
         *("--ros-args", "--params-file", shipped, "-p", "model:='it''s 1'", "-r", "image:=/cam", "-r", "events:=/cam"),
         *("--", "--ros-args", "-p", "model:=other"),
+    ]
+
+
+def test_the_preview_has_a_port_of_its_own_unless_one_is_given(monkeypatch):
+    asked: list[list[str]] = []
+    monkeypatch.setattr(segment, "run_command", lambda run, parsed: asked.append(parsed.ros_arguments) or 0)
+    for given in ([], ["--preview"], ["--preview", "9000"], ["--preview", "--model", "m"]):
+        main(given)
+    assert asked == [
+        [],
+        ["--ros-args", "-p", f"preview_port:={segment.PREVIEW_PORT}", "--"],
+        ["--ros-args", "-p", "preview_port:=9000", "--"],
+        ["--ros-args", "-p", "model:='m'", "-p", f"preview_port:={segment.PREVIEW_PORT}", "--"],
     ]
 
 
