@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from madm_ros.parameters import NODE_OPTIONS, declare_parameters
-from madm_ros.publishers import TOPICS
+from madm_ros.publishers import DIAGNOSTICS_TOPIC, TOPICS
+from madm_ros.segmentation_node import SegmentationNode
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-NAMES = {f"/{topic.name.lstrip('/')}" for topic in TOPICS}
 
 
 @pytest.mark.parametrize("modality", ["depth", "thermal", "event"])
@@ -60,10 +61,33 @@ def test_the_transport_profile_has_room_for_large_images():
     assert root.find(f"{space}participant").get("is_default_profile") == "true"
 
 
-def test_the_rviz_layout_shows_topics_of_the_node():
+PICTURES = {
+    f"/{topic.name}": topic for topic in TOPICS if topic.type_name == "sensor_msgs/msg/Image"
+}  # labels, confidence, overlay, input_preview, legend
+
+
+def test_the_rviz_layout_shows_every_picture_with_the_quality_of_service_it_is_published_with():
     layout = yaml.safe_load((CONFIG / "madm.rviz").read_text())
-    shown = {display["Topic"]["Value"] for display in layout["Visualization Manager"]["Displays"]}
-    assert shown and shown <= NAMES
+    displays = layout["Visualization Manager"]["Displays"]
+    shown = {display["Topic"]["Value"]: display for display in displays}
+    assert set(shown) == set(PICTURES) and len(displays) == len(shown)
+    for name, display in shown.items():
+        assert display["Class"] == "rviz_default_plugins/Image" and display["Enabled"] == display["Value"]
+        # Spelled as RViz writes them: "Keep Last", "Transient Local".
+        asked = {key: display["Topic"][f"{key} Policy"] for key in ("Reliability", "Durability", "History")}
+        offered = PICTURES[name].qos
+        assert asked == {
+            "Reliability": offered.reliability.name.replace("_", " ").title(),
+            "Durability": offered.durability.name.replace("_", " ").title(),
+            "History": offered.history.name.replace("_", " ").title(),
+        }
+    assert shown["/segmentation/input_preview"]["Enabled"] and shown["/segmentation/overlay"]["Enabled"]
+
+
+def test_the_layouts_show_no_picture_that_viewers_paint_black():
+    """16-bit pictures need a range to be set in RViz and Foxglove; what the node publishes for people has 8 bits."""
+    for topic in PICTURES.values():
+        assert topic.meaning.split(" ")[0].rstrip(",") in ("rgb8", "mono8")
 
 
 def test_the_foxglove_layout_is_complete():
@@ -75,11 +99,31 @@ def test_the_foxglove_layout_is_complete():
             placed.append(part)
         elif isinstance(part, dict):
             assert {"direction", "first", "second"} <= set(part)
+            assert part["direction"] in ("row", "column")
             walk(part["first"])
             walk(part["second"])
 
     walk(layout["layout"])
     assert sorted(placed) == sorted(layout["configById"])
-    for settings in layout["configById"].values():
-        topic = settings.get("topicToRender") or settings["imageMode"]["imageTopic"]
-        assert topic in NAMES
+    images = {}
+    for name, settings in layout["configById"].items():
+        panel = name.split("!")[0]
+        # Foxglove's names of its panels; one that it does not know stays an empty "unknown panel".
+        assert panel in ("Image", "DiagnosticSummary", "DiagnosticStatusPanel")
+        if panel == "Image":
+            images[settings["imageMode"]["imageTopic"]] = settings["foxglovePanelTitle"]
+        else:
+            assert settings["topicToRender"] == DIAGNOSTICS_TOPIC.name
+    assert set(images) == set(PICTURES) and all(images.values())
+
+
+def test_the_foxglove_layout_names_a_status_that_the_node_publishes(world, stand_in):
+    parameters = [Parameter("diagnostics_period_s", value=0.1)]
+    node = world.add(
+        SegmentationNode(load=lambda values: stand_in(), context=world.context, parameter_overrides=parameters)
+    )
+    world.spin_until(lambda: node.health.latest)
+    layout = json.loads((CONFIG / "foxglove_layout.json").read_text())
+    settings = layout["configById"]["DiagnosticStatusPanel!timing"]
+    published = {(status.hardware_id, status.name) for status in node.health.latest}
+    assert (settings["selectedHardwareId"], settings["selectedName"]) in published
