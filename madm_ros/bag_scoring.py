@@ -181,6 +181,6 @@ def _result(
 
 def _report(chosen: argparse.Namespace, result: EvaluationResult) -> Outcome:
     """Writes and prints the report."""
-    metrics = write_report(result, chosen.output)
+    metrics = write_report(result, chosen.output, chosen.palette)
     print_table(metrics)
     return report_outcome(result, chosen.output, FAILED if result.failures else SUCCESS)

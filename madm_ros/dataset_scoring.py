@@ -85,7 +85,7 @@ def evaluate(chosen: argparse.Namespace, words: list[str]) -> Outcome:
                 f"no frame of {frames.name} could be scored", got=sequences[0].warnings[0], do="run check_data on it"
             )
         result.sections.append(_comparison(chosen.data[0], frames, result))
-        write_report(result, chosen.output)
+        write_report(result, chosen.output, chosen.palette)
     _print(result)
     return report_outcome(result, chosen.output, SUCCESS)
 

@@ -12,12 +12,15 @@ from madm_core.evaluation.metrics_file import replace_text, write_metrics
 from madm_core.evaluation.report_page import report_page
 
 
-def write_report(result: EvaluationResult, output: str | os.PathLike[str]) -> dict[str, Any]:
+def write_report(
+    result: EvaluationResult, output: str | os.PathLike[str], palette: str = "label_set"
+) -> dict[str, Any]:
     """Writes the report of an evaluation, whatever its frames came from.
 
     Args:
         result: At least one recording, with or without frames.
         output: Folder, made where it is missing; files of an earlier report in it are replaced.
+        palette: Class colours of the page, one of :data:`madm_core.palettes.PALETTES`.
 
     Returns:
         The content of ``metrics.json``.
@@ -29,7 +32,7 @@ def write_report(result: EvaluationResult, output: str | os.PathLike[str]) -> di
     try:
         folder.mkdir(parents=True, exist_ok=True)
         metrics = write_metrics(result, folder)
-        replace_text(folder / "report.html", report_page(result, metrics))
+        replace_text(folder / "report.html", report_page(result, metrics, palette))
     except OSError as error:
         raise DataError(f"the report cannot be written to {folder}", got=error, do="choose another --output") from error
     return metrics

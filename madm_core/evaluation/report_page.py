@@ -20,6 +20,8 @@ from madm_core.evaluation.frame_choice import worst_median_best
 from madm_core.evaluation.report_charts import histogram, iou_over_time, iou_sparkline, reliability, risk_coverage
 from madm_core.evaluation.report_frames import MISSING, WRONG, FramePictures, frame_pictures
 from madm_core.evaluation.svg_plot import css_color
+from madm_core.labels import LabelSet
+from madm_core.palettes import in_palette
 
 _DASH = "–"
 
@@ -34,13 +36,15 @@ _SCORES = (
 )
 
 
-def report_page(result: EvaluationResult, metrics: Mapping[str, Any]) -> str:
+def report_page(result: EvaluationResult, metrics: Mapping[str, Any], palette: str = "label_set") -> str:
     """The page.
 
     Args:
         result: The evaluation.
         metrics: Its ``metrics.json``.
+        palette: Class colours, one of :data:`madm_core.palettes.PALETTES`.
     """
+    label_set = in_palette(result.label_set, palette)
     folder = files("madm_core.evaluation") / "page"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
@@ -57,9 +61,9 @@ def report_page(result: EvaluationResult, metrics: Mapping[str, Any]) -> str:
         banners=_banners(result),
         tiles=_tiles(result, metrics),
         protocols=[{"name": key, "meaning": entry["meaning"]} for key, entry in metrics["protocols"].items()],
-        classes=_classes(result, metrics),
+        classes=_classes(result, metrics, label_set),
         score_rows=_score_rows(metrics),
-        frames=[_frame(pictures) for pictures in chosen_frames(result)],
+        frames=[_frame(pictures) for pictures in chosen_frames(result, label_set)],
         error_colors={"wrong": css_color(WRONG), "missing": css_color(MISSING)},
         has_times=result.has_times,
         charts={
@@ -67,7 +71,7 @@ def report_page(result: EvaluationResult, metrics: Mapping[str, Any]) -> str:
             "reliability": reliability(metrics["calibration"]),
             "risk_coverage": risk_coverage(total.risk_coverage),
             "latency": histogram(total.frames.milliseconds, "Latency"),
-            "confusion": confusion_heat_map(total.matrix(protocol), result.label_set),
+            "confusion": confusion_heat_map(total.matrix(protocol), label_set),
         },
         confusion_protocol=protocol,
         captions=_captions(metrics),
@@ -88,15 +92,15 @@ def report_page(result: EvaluationResult, metrics: Mapping[str, Any]) -> str:
     )
 
 
-def chosen_frames(result: EvaluationResult) -> list[FramePictures]:
-    """The frames that the page shows, painted: worst, median, best."""
+def chosen_frames(result: EvaluationResult, label_set: LabelSet) -> list[FramePictures]:
+    """The frames that the page shows, in the colours of ``label_set``: worst, median, best."""
     if not any(choice.candidates for choice in result.choices):
         return []
     values = mean_ious(result.matrices(result.protocols[0]))
     groups = worst_median_best(result.choices, float(np.nanmedian(values)))
     starts = {bag.name: bag.start_ns if result.has_times else None for bag in result.bags}
     return [
-        frame_pictures(frame, kind, result.label_set, starts.get(frame.bag))
+        frame_pictures(frame, kind, label_set, starts.get(frame.bag))
         for kind, frames in groups.items()
         for frame in frames
     ]
@@ -156,12 +160,12 @@ def _tiles(result: EvaluationResult, metrics: Mapping[str, Any]) -> list[dict[st
     ]  # fmt: skip
 
 
-def _classes(result: EvaluationResult, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _classes(result: EvaluationResult, metrics: Mapping[str, Any], label_set: LabelSet) -> list[dict[str, Any]]:
     protocols = metrics["protocols"]
     main = protocols[result.protocols[0]]
     pixels = sum(entry["pixels"] for entry in main["classes"].values())
     rows = []
-    for name, color in zip(result.label_set.names, result.label_set.colors, strict=True):
+    for name, color in zip(label_set.names, label_set.colors, strict=True):
         entry = main["classes"][name]
         rows.append(
             {

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from madm_core.command_line import Outcome, command_parser, run_command
+from madm_core.palettes import PALETTES
 
 
 def parser() -> argparse.ArgumentParser:
@@ -99,6 +100,9 @@ def _live_options(options: argparse.ArgumentParser) -> None:
 def _output_options(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--output", default="evaluation", metavar="DIR", help="folder of the report (default evaluation)"
+    )
+    options.add_argument(
+        "--palette", choices=PALETTES, default="label_set", help="class colours of the report (default label_set)"
     )
     options.add_argument("--rerun", metavar="FILE.rrd", help="also write the frames for the Rerun viewer (extra `viz`)")
     options.add_argument(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from madm_core.command_line import Outcome, command_parser, run_command
 from madm_core.data import KINDS
 from madm_core.errors import InvalidInputError
+from madm_core.palettes import PALETTES
 
 DATASETS = tuple(kind for kind in KINDS if kind != "bag")
 """Kinds that can be scored as a data set; for bags there is evaluate_bag."""
@@ -48,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16, reference_amp")
     options.add_argument("--resize", default="reference", help="for native: reference, keep_aspect or sliding_window")
+    options.add_argument(
+        "--palette", choices=PALETTES, default="label_set", help="class colours of the report (default label_set)"
+    )
     options.add_argument(
         "--cache", default="~/.cache/madm_ros", metavar="DIR", help="for pictures drawn from DSEC's raw events"
     )

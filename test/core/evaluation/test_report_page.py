@@ -16,7 +16,9 @@ from madm_core.evaluation.frame_choice import FrameChoice
 from madm_core.evaluation.frame_results import FrameResult, show
 from madm_core.evaluation.report import write_report
 from madm_core.evaluation.report_charts import histogram, iou_over_time, reliability, risk_coverage
+from madm_core.evaluation.svg_plot import css_color
 from madm_core.labels import LabelSet
+from madm_core.palettes import in_palette
 
 NASTY = 'drive"><script>alert(1)</script>&'
 LABELS = LabelSet("three", ("road", "sky", "<i>person"), ((128, 64, 128), (70, 130, 180), (220, 20, 60)))
@@ -84,6 +86,20 @@ def test_page_is_complete_self_contained_and_escaped(tmp_path):
     assert metrics["sections"] == {"live": {"drops": 3}}
     assert metrics["protocols"]["native"]["classes"]["<i>person"]["iou"] is None, "it is not in the ground truth"
     assert len(text) < 500_000
+
+
+def test_the_palette_changes_colours_of_the_page_and_no_number(tmp_path):
+    result = result_of(scored("drive", 5, 0))
+    metrics = write_report(result, tmp_path / "own")
+    assert write_report(result, tmp_path / "palette", "color_blind") == metrics
+    own, palette = ((tmp_path / name / "report.html").read_text() for name in ("own", "palette"))
+    painted = in_palette(LABELS, "color_blind")
+    changed = [pair for pair in zip(LABELS.colors, painted.colors, strict=True) if pair[0] != pair[1]]
+    assert changed
+    for before, after in changed:
+        assert own.count(css_color(before)) == palette.count(css_color(after)) > 0
+        assert css_color(before) not in palette and css_color(after) not in own
+    assert len(Page(own).of("img")) == len(Page(palette).of("img"))
 
 
 def test_an_interrupted_evaluation_says_so(tmp_path):
