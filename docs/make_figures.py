@@ -1,6 +1,7 @@
-"""Draws the figures of docs/concepts.md with the package's own code: python docs/make_figures.py
+"""Draws figures of the documentation with the package's own code: python docs/make_figures.py
 
-The diagrams ``method.svg`` and ``architecture.svg`` are drawn by hand.
+Those of docs/concepts.md, and the legend and the palettes of docs/how_to/preview.md; the other pictures of that page
+are screenshots of the demo. The diagrams ``method.svg`` and ``architecture.svg`` are drawn by hand.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import numpy as np
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from PIL import Image
 
 from madm_core import Segmenter
+from madm_core.color_vision import VISIONS, seen_as, smallest_difference
 from madm_core.events import voxel_grid
+from madm_core.labels import CITYSCAPES19, MADM9, MADM11
+from madm_core.legend import legend_image
 from madm_core.modalities import DepthModality, EventModality
+from madm_core.palettes import PALETTES, in_palette
 from madm_core.streetworld.dataset import street_frames
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -104,6 +110,31 @@ def event_picture() -> None:
     save_picture(figure, axes, "event_picture")
 
 
+def legend() -> None:
+    """The legend of the 11 classes, as the node publishes it."""
+    Image.fromarray(legend_image(MADM11)).save(IMAGES / "legend.png", optimize=True)
+
+
+def palettes() -> None:
+    """The 11 classes in both palettes as different people see them, and the numbers of all sets."""
+    figure, axes = plt.subplots(len(PALETTES), 1, figsize=(8, 4.2), layout="constrained")
+    for axis, palette in zip(axes, PALETTES, strict=True):
+        colors = np.array(in_palette(MADM11, palette).colors)
+        light = np.stack([seen_as(colors, vision) for vision in VISIONS])
+        axis.imshow(np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055), aspect="auto")
+        axis.set_xticks(range(len(MADM11)), [name.replace(" ", "\n") for name in MADM11.names], fontsize=8)
+        axis.set_yticks(range(len(VISIONS)), VISIONS)
+        axis.set_title(f"palette: {palette}", loc="left", fontsize=10)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    save(figure, "palettes")
+    for label_set in (MADM9, MADM11, CITYSCAPES19):
+        for palette in PALETTES:
+            colors = np.array(in_palette(label_set, palette).colors)
+            numbers = ", ".join(f"{vision} {smallest_difference(colors, vision):.1f}" for vision in VISIONS)
+            print(f"{label_set.name} in {palette}: smallest CIEDE2000 difference {numbers}")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     """Writes an SVG that is the same file every time."""
     figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None})
@@ -124,3 +155,5 @@ if __name__ == "__main__":
         event_window()
         depth_way()
         event_picture()
+        legend()
+        palettes()

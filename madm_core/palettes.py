@@ -1,9 +1,10 @@
 """Class colours that people without one kind of cone can tell apart, for pictures only: ids and training keep theirs.
 
 The colours are computed, for any number of classes. First they are spread out: far apart in CIEDE2000 for normal
-vision, protanopia, deuteranopia and tritanopia at once, and far from black, which shows pixels without a class. Then
-every class goes back towards the colour that its label set gives it, as long as a set part of that distance remains:
-the sky stays bluish and people reddish. Nothing is drawn at random; the same label set always gets the same colours.
+vision, protanopia, deuteranopia and tritanopia at once, as they are and in an overlay, and far from black, which shows
+pixels without a class. Then every class goes back towards the colour that its label set gives it, as long as a set part
+of that distance remains: the sky stays bluish and people reddish. Nothing is drawn at random; the same label set always
+gets the same colours.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _STEPS = 13
 _SWEEPS = 20
 """How often every colour may move to a better place. More brings nothing measurable for 2 to 60 classes."""
 
-_KEPT = 0.65
+OVERLAY_OPACITY, OVERLAY_GREY = 0.5, 128
+"""The overlay that is thought of: the node's default opacity, over a grey of middle brightness."""
+
+_KEPT = 0.7
 """Part of the widest spread's smallest difference that remains when colours go back to what people know."""
 
 
@@ -71,8 +75,11 @@ class _Search:
         self._candidates: list[Color] = [(red, green, blue) for red, green, blue in product(steps, repeat=3)]
         self._candidates += wished
         colors = np.array(self._candidates)
+        overlaid = OVERLAY_OPACITY * colors + (1 - OVERLAY_OPACITY) * OVERLAY_GREY
         self._seen = [lab(seen_as(colors, vision)) for vision in VISIONS]
-        self._from_black = self._from(0)
+        self._seen_overlaid = [lab(seen_as(overlaid, vision)) for vision in VISIONS]
+        # In an overlay, pixels without a class are not black: they keep the input.
+        self._from_black = self._least(0, self._seen)
         own = lab(seen_as(np.array(wished), "normal"))
         self._from_wished = np.round(ciede2000(own[:, None], self._seen[VISIONS.index("normal")][None]), 6)
         self._chosen: list[int] = []
@@ -123,8 +130,13 @@ class _Search:
                 break
 
     def _from(self, index: int) -> Floats:
-        """Differences of a candidate from all; rounded, so that another processor's last bit changes no choice."""
-        return np.asarray(np.round(np.min([ciede2000(seen[index], seen) for seen in self._seen], axis=0), 6))
+        """Differences of a candidate from all, as colours and, for their full weight, in an overlay."""
+        overlaid = self._least(index, self._seen_overlaid) / OVERLAY_OPACITY
+        return np.asarray(np.minimum(self._least(index, self._seen), overlaid))
+
+    def _least(self, index: int, seen_by: Sequence[Floats]) -> Floats:
+        """For the observer who sees least of it; rounded, so that another processor's last bit changes no choice."""
+        return np.asarray(np.round(np.min([ciede2000(seen[index], seen) for seen in seen_by], axis=0), 6))
 
     def _nearest_other(self, position: int) -> Floats:
         """Of every candidate: its difference from the nearest colour of the other classes, and from black."""
