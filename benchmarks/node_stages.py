@@ -39,7 +39,7 @@ STAGES = {
     "depth.py:encode": "encode the picture (depth)",
     "thermal.py:encode": "encode the picture (thermal)",
     "pipeline.py:input_values": "facts for diagnostics",
-    "publishers.py:to_uint8": "confidence to 8 bits",
+    "pictures.py:to_uint8": "confidence to 8 bits",
     "image_conversion.py:array_to_message": "make two messages",
     "publisher.py:publish": "publish them",
 }

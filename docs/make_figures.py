@@ -22,7 +22,7 @@ from madm_core.events import voxel_grid
 from madm_core.labels import CITYSCAPES19, MADM9, MADM11
 from madm_core.legend import legend_image
 from madm_core.modalities import DepthModality, EventModality
-from madm_core.palettes import PALETTES, in_palette
+from madm_core.palettes import OVERLAY_GREY, OVERLAY_OPACITY, PALETTES, in_palette
 from madm_core.streetworld.dataset import street_frames
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -131,8 +131,12 @@ def palettes() -> None:
     for label_set in (MADM9, MADM11, CITYSCAPES19):
         for palette in PALETTES:
             colors = np.array(in_palette(label_set, palette).colors)
-            numbers = ", ".join(f"{vision} {smallest_difference(colors, vision):.1f}" for vision in VISIONS)
-            print(f"{label_set.name} in {palette}: smallest CIEDE2000 difference {numbers}")
+            overlaid = OVERLAY_OPACITY * colors + (1 - OVERLAY_OPACITY) * OVERLAY_GREY
+            own, mixed = (
+                ", ".join(f"{vision} {smallest_difference(shown, vision):.1f}" for vision in VISIONS)
+                for shown in (colors, overlaid)
+            )
+            print(f"{label_set.name} in {palette}: smallest CIEDE2000 difference {own}; in an overlay {mixed}")
 
 
 def save(figure: plt.Figure, name: str) -> None:

@@ -91,7 +91,12 @@ class SegmentationNode(LifecycleNode):
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
             post_callback=self._on_clock_jump,
         )
-        self._preview: Preview | None = self._open_preview() if self._values.preview_port else None
+        self._preview: Preview | None = None
+        if self._values.preview_port:
+            # Only who wants the page pays for importing a web server.
+            from madm_ros.preview.preview import Preview
+
+            self._preview = Preview(self, self._values.preview_port)
 
     @property
     def values(self) -> NodeParameters:
@@ -196,14 +201,6 @@ class SegmentationNode(LifecycleNode):
             self._results = None
         if self._preview is not None:
             self._preview.feed.clear()
-
-    def _open_preview(self) -> Preview:
-        # Only who wants the page pays for importing a web server.
-        from madm_ros.preview.preview import Preview
-
-        preview = Preview(self, self._values.preview_port)
-        self.get_logger().info(preview.invitation)
-        return preview
 
     # Timers, services, parameters ------------------------------------------------------------------------------------
 

@@ -28,14 +28,8 @@ class Preview:
         self.feed = PreviewFeed()
         self._server = PreviewServer(port, self.feed, functools.partial(node_status, node, self.feed), node.warn)
         self._server.start()
-
-    @property
-    def invitation(self) -> str:
-        """One line that says where the page is."""
-        port = self._server.port
-        return (
-            f"preview: {self._server.url} on this machine; from another: ssh -L {port}:127.0.0.1:{port} <this machine>"
-        )
+        forwarding = f"ssh -L {port}:127.0.0.1:{port} <this machine>"
+        node.get_logger().info(f"preview: {self._server.url} on this machine; from another: {forwarding}")
 
     def close(self) -> None:
         """Hang up and end the threads."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import socketserver
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,13 +16,12 @@ from urllib.parse import parse_qs, urlsplit
 from madm_core.errors import ConfigError
 from madm_ros.preview.composition import LAYOUTS
 from madm_ros.preview.feed import PreviewFeed
+from madm_ros.preview.loopback_server import LOOPBACK, LoopbackServer
 
-LOOPBACK = "127.0.0.1"
 _LOCAL_NAMES = (LOOPBACK, "localhost", "::1")
 """What the Host header may say. Through a forwarded port it is localhost too; a page that points a name of its own at
 this address (DNS rebinding) says that name, and is refused."""
 
-_MAX_CONNECTIONS = 32
 _MAX_STREAMS = 8
 _PICTURES_PER_S = 10.0
 """More than this nobody needs to see, and each one takes the node's processor some milliseconds."""
@@ -74,7 +71,7 @@ class PreviewServer:
         warn: Callable[[str, str], object],
     ) -> None:
         try:
-            self._server = _Server((LOOPBACK, port), feed, status, warn)
+            self._server = _Server(port, feed, status, warn)
         except OSError as error:
             raise ConfigError(
                 "the preview page cannot be served",
@@ -117,73 +114,22 @@ class PreviewServer:
         return self._server.hang_up(timeout_s) and not self._thread.is_alive()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True  # a viewer's thread that hangs cannot keep the process from ending
+class _Server(LoopbackServer):
+    """What the answers of one preview are made of."""
 
     def __init__(
         self,
-        address: tuple[str, int],
+        port: int,
         feed: PreviewFeed,
         status: Callable[[], Mapping[str, object]],
         warn: Callable[[str, str], object],
     ) -> None:
         self.feed = feed
         self.status = status
-        self.warn = warn
-        self.stopping = threading.Event()
         self.streams = 0
-        self.lock = threading.Lock()
-        self._connections: dict[threading.Thread, socket.socket] = {}
         folder = files("madm_ros.preview") / "page"
         self.pages = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGES.items()}
-        super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's: it looks the address up in the DNS, which takes seconds on a robot without a network.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own, unless there are too many already."""
-        thread = threading.Thread(
-            target=self._answer, args=(request, client_address), name="preview-viewer", daemon=True
-        )
-        with self.lock:
-            full = len(self._connections) >= _MAX_CONNECTIONS
-            if not full:
-                self._connections[thread] = request
-        if full:
-            self.shutdown_request(request)
-        else:
-            thread.start()
-
-    def _answer(self, request: Any, client_address: Any) -> None:
-        try:
-            self.process_request_thread(request, client_address)
-        finally:
-            with self.lock:
-                self._connections.pop(threading.current_thread(), None)
-
-    def hang_up(self, timeout_s: float) -> bool:
-        """Close all connections and wait for their threads. Returns whether they ended."""
-        self.stopping.set()
-        with self.lock:
-            connections = dict(self._connections)
-        for connection in connections.values():
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # gone already
-        end = time.monotonic() + timeout_s
-        for thread in connections:
-            thread.join(max(0.0, end - time.monotonic()))
-        return not any(thread.is_alive() for thread in connections)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A viewer that vanishes or is too slow is no error; anything else is one of ours, and the node goes on."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError) and not self.stopping.is_set():
-            self.warn("preview", f"internal error in the preview page ({type(error).__name__}: {error})")
+        super().__init__(port, _Handler, warn)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -215,6 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._begin(status, {"Content-Type": kind, "Content-Length": str(len(body))})
         self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server refuses (bad requests, other methods than GET), in the same words as what we refuse."""
+        self._refuse(HTTPStatus(code), message or "this cannot be answered")
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         self._send(f"{status.value} {status.phrase}: {why}\n".encode(), "text/plain; charset=utf-8", status)

@@ -16,6 +16,7 @@ import pytest
 
 from madm_core.errors import ConfigError
 from madm_core.labels import MADM9
+from madm_ros.preview import loopback_server
 from madm_ros.preview import server as server_module
 from madm_ros.preview.composition import PreviewFrame
 from madm_ros.preview.feed import PreviewFeed
@@ -113,8 +114,8 @@ def test_the_page_asks_for_nothing_elsewhere_and_writes_texts_as_text(page):
 
 
 def test_headers_keep_it_to_itself(page):
-    for path in ("/", "/status.json", "/nothing"):
-        headers = page.get(path)[1]
+    for path, method in (("/", "GET"), ("/status.json", "GET"), ("/nothing", "GET"), ("/", "POST")):
+        headers = page.get(path, method)[1]
         assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -214,7 +215,7 @@ def test_too_many_viewers_are_told_so(page, monkeypatch):
 
 
 def test_too_many_connections_are_hung_up_on_and_the_rest_goes_on(page, monkeypatch):
-    monkeypatch.setattr(server_module, "_MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(loopback_server, "MAX_CONNECTIONS", 3)
     silent = [socket.create_connection(("127.0.0.1", page.server.port), timeout=10) for _ in range(3)]
     until(lambda: len(page.server._server._connections) == 3, "taking the silent ones")
     with pytest.raises(OSError):
