@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import socket
 import threading
 
 import pytest
@@ -43,6 +44,15 @@ def test_the_preview_has_a_port_of_its_own_unless_one_is_given(monkeypatch):
         ["--ros-args", "-p", "preview_port:=9000", "--"],
         ["--ros-args", "-p", "model:='m'", "-p", f"preview_port:={segment.PREVIEW_PORT}", "--"],
     ]
+
+
+def test_a_preview_port_in_use_ends_the_start_with_what_to_do(capfd):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["--preview", str(taken.getsockname()[1])]) == 2
+    said = "".join(capfd.readouterr())
+    assert "Address already in use" in said and "another --preview PORT" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize("model", ["007", "it's here", "yes", "/a b/c"])
