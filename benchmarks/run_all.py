@@ -25,6 +25,7 @@ def main() -> int:
         "events": ["events.py"] if full else ["events.py", "--quick"],
         "inference": ["inference.py"],
         "node_stages": ["node_stages.py"],
+        "preview_cost": ["preview_cost.py"],
         "node_latency": ["node_latency.py", "--seconds", "20" if full else "6"],
     }
     if full:
