@@ -12,7 +12,7 @@ import numpy as np
 from madm_core.errors import InvalidInputError, MadmError
 from madm_core.labels import LabelSet
 from madm_core.modalities import EncodedImage, Modality
-from madm_core.modalities.input_statistics import SAMPLE_STRIDE, picture_values
+from madm_core.modalities.input_statistics import SAMPLE_STRIDE, InputStatistics, picture_values
 from madm_core.palettes import in_palette
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.inputs import Frame, SensorFrame, SensorInput
@@ -42,6 +42,8 @@ class FrameSegmenter(Protocol):
     def description(self) -> str: ...
     @property
     def problem(self) -> str: ...
+    @property
+    def input_statistics(self) -> InputStatistics | None: ...
     def warm_up(self) -> float: ...
     def segment(self, image: EncodedImage, /) -> Prediction: ...
 
