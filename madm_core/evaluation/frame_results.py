@@ -14,9 +14,9 @@ An **observer** sees every frame once, in order, while its arrays exist. It must
 to stay flat over hours of recording. It decides by itself what it needs: ``PredictionExport`` writes a bag,
 ``FrameChoice`` keeps some pictures for the report.
 
-``evaluate_bag`` opens its observers in ``madm_ros/commands/evaluate_bag.py``, function ``_open_observers``; a new
-output is one more entry there and one more option in ``_output_options`` of ``madm_ros/evaluation_options.py``. Another
-source is one more branch in ``_evaluate``.
+``evaluate_bag`` opens its observers in ``madm_ros/bag_scoring.py``, function ``_open_observers``; a new output is one
+more entry there and one more option in ``madm_ros/commands/evaluate_bag.py``. Another source is one more branch in
+``evaluate`` there.
 """
 
 from __future__ import annotations

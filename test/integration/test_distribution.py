@@ -135,6 +135,7 @@ def test_what_it_requires_is_said_to_ros_users_too(description):
         assert from_pip <= told, f"{document} leaves out {from_pip - told}"
 
 
+@pytest.mark.filterwarnings("ignore:nodes.Node.traverse:DeprecationWarning")  # catkin_pkg calls it of docutils
 def test_versions_agree_and_bloom_can_read_the_package(source_distribution):
     package = pytest.importorskip(
         "catkin_pkg.package", reason="pip install '.[dev]', or apt install python3-catkin-pkg"
