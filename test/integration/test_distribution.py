@@ -154,8 +154,8 @@ def test_versions_agree_and_bloom_can_read_the_package(source_distribution):
         .replace("Forthcoming\n-----------", "0.1.0 (2026-11-26)\n------------------")
     )
     log = changelog.populate_changelog_from_rst(changelog.Changelog("madm_ros"), text)
-    ((version, date, entries),) = log.foreach_version()
-    assert (version, str(date)[:10]) == ("0.1.0", "2026-11-26") and len(entries) > 10
+    ((version, date, (entries,)),) = log.foreach_version()
+    assert (version, str(date)[:10]) == ("0.1.0", "2026-11-26") and len(entries.bullets) > 10
     assert source_distribution.name == f"madm_ros-{__version__}.tar.gz"
 
 
