@@ -50,6 +50,7 @@ class EventInput(SensorInput):
     Args:
         modality: Says how windows are cut and how many bins a grid has.
         point_cloud_size: (height, width) of the sensor, for PointCloud2, which does not say it.
+        hot_pixel_seconds: How long pixels that fire on their own are searched at first; 0 for never.
 
     The other arguments are those of :class:`madm_ros.inputs.SensorInput`.
 
@@ -62,6 +63,7 @@ class EventInput(SensorInput):
         *arguments: Any,
         modality: EventModality,
         point_cloud_size: tuple[int, int] = (0, 0),
+        hot_pixel_seconds: float = 0.0,
         **named_arguments: Any,
     ) -> None:
         super().__init__(*arguments, **named_arguments)
@@ -73,7 +75,7 @@ class EventInput(SensorInput):
                 do="set the parameters event_width and event_height",
             )
         self._point_cloud_size = point_cloud_size
-        self._stream = EventStream(event_window(modality), modality.bins)
+        self._stream = EventStream(event_window(modality), modality.bins, hot_pixel_seconds=hot_pixel_seconds)
         self._flushed_until_ns = 0
         self._last_header: Any = None
         self._waited_ns = 0

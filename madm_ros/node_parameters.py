@@ -161,6 +161,14 @@ class NodeParameters:
     event_height: int = _parameter(
         0, "Sensor height in pixels, for PointCloud2 events only.", AT_ACTIVATE, minimum=0, maximum=65535
     )
+    event_hot_pixel_s: float = _parameter(
+        0.0,
+        "First seconds of a stream in which pixels that fire on their own are searched, to be masked from then on; "
+        "0 for never.",
+        AT_ACTIVATE,
+        minimum=0.0,
+        maximum=3600.0,
+    )
     min_confidence: float = _parameter(
         0.0, "Pixels whose confidence is lower are published as label 255.", AT_ONCE, minimum=0.0, maximum=1.0
     )

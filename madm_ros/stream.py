@@ -71,6 +71,7 @@ class Stream:
                 qos,
                 modality=model.modality,
                 point_cloud_size=(values.event_height, values.event_width),
+                hot_pixel_seconds=values.event_hot_pixel_s,
                 **common,
             )
         else:

@@ -30,7 +30,9 @@ def receiver(world, monkeypatch):
     monkeypatch.setattr(inputs, "message_class", lambda name, otherwise: PointCloud2)
 
     class Receiver:
-        def __init__(self, type_name: str, size: tuple[int, int] = (HEIGHT, WIDTH), **modality) -> None:
+        def __init__(
+            self, type_name: str, size: tuple[int, int] = (HEIGHT, WIDTH), hot_pixel_seconds: float = 0.0, **modality
+        ) -> None:
             self.frames: list[Frame] = []
             self.warnings: list[str] = []
             self.statistics = FrameStatistics()
@@ -41,6 +43,7 @@ def receiver(world, monkeypatch):
                 input_qos("best_effort", 100),
                 modality=EventModality(**{"window_ms": 10.0, "max_wait_ms": 100.0, **modality}),
                 point_cloud_size=size,
+                hot_pixel_seconds=hot_pixel_seconds,
                 offer=self.frames.append,
                 statistics=self.statistics,
                 warn=ThrottledLog(self.warnings.append, lambda: 60.0),
@@ -63,10 +66,10 @@ def event_array(t_ns: np.ndarray) -> bytes:
     return body
 
 
-def mono_packet(t_ns: np.ndarray, encoding: bytes = b"mono\0", size=(HEIGHT, WIDTH), seq: int = 0) -> bytes:
+def mono_packet(t_ns: np.ndarray, encoding: bytes = b"mono\0", size=(HEIGHT, WIDTH), seq: int = 0, x: int = 3) -> bytes:
     """A serialised EventPacket of the encoding mono (64 bits an event: time 32, x 15, y 15 and polarity 1)."""
     base = int(t_ns[0])
-    words = b"".join(struct.pack("<Q", (1 << 63) | (2 << 48) | (3 << 32) | int(t - base)) for t in t_ns)
+    words = b"".join(struct.pack("<Q", (1 << 63) | (2 << 48) | (x << 32) | int(t - base)) for t in t_ns)
     head = cdr_header(base) + struct.pack("<II", *size)
     head += b"\0" * (-(len(head) - 4) % 8) + struct.pack("<QQ", seq, base) + struct.pack("<I", len(encoding)) + encoding
     head += b"\0"
@@ -237,3 +240,18 @@ def test_point_clouds_need_the_sensors_size(receiver):
 def test_the_window_is_the_models():
     window = event_window(EventModality(window="count", window_count=7, max_wait_ms=20.0))
     assert (window.mode, window.count, window.max_wait_ms) == ("count", 7, 20.0)
+
+
+def test_a_pixel_that_fires_on_its_own_is_masked_where_asked(receiver):
+    counts = {}
+    for seconds in (0.0, 0.02):
+        made = receiver(EVENT_PACKET, hot_pixel_seconds=seconds)
+        for seq in range(8):  # each 10 ms 100 events of one pixel, and one of each of nine others
+            at = START_S * 10**9 + seq * 10_000_000
+            made.input._on_message(mono_packet(at + np.arange(100) * 1000, seq=10 * seq))
+            for x in range(4, 13):
+                made.input._on_message(mono_packet(at + np.array([x * 100_000]), seq=10 * seq + x - 3, x=x))
+        counts[seconds] = [frame.payload.events for frame in made.frames]
+        assert made.input.details()["events_hot_pixels"] == (1 if seconds else 0)
+    assert counts[0.0] == [109] * 7
+    assert counts[0.02][:2] == [109, 109] and counts[0.02][3:] == [9] * 4
