@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from madm_core.errors import ConfigError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Scalar = int | np.integer[Any]
 """What a kernel computes with."""
@@ -31,7 +33,13 @@ def kernel(function: Function) -> Function:
     directory when the package is installed read-only. Where none of these can be written the kernel still works and is
     compiled again by every process. Kernels release the GIL and use one thread: with several, a busy machine stalls
     every frame on its slowest thread.
+
+    Raises:
+        ConfigError: numba is told not to compile.
     """
+    if numba.config.DISABLE_JIT:
+        # Integers of Python and NumPy do not wrap around as those of kernels do: the grids would be wrong.
+        raise ConfigError("event kernels must be compiled", got="NUMBA_DISABLE_JIT=1", do="unset NUMBA_DISABLE_JIT")
     try:
         compiled = numba.njit(cache=True, nogil=True)(function)
         # Kernels call kernels of other files, which numba's own check of one file's age does not notice.

@@ -153,7 +153,9 @@ def _bounds(first: float, last: float, t_start: float | None, t_end: float | Non
 def _positions(t: NDArray[Any], t_start: float, t_end: float, bins: int) -> NDArray[np.float64]:
     if bins == 1 or t_end == t_start:
         return np.where(t == t_start, 0.0, 0.0 if bins == 1 else np.inf)
-    offset = t - t_start if t.dtype.kind == "f" else t - np.int64(t_start) - (t_start - np.floor(t_start))
+    # Whole times are made small before they become floats, which would lose digits of nanoseconds.
+    whole = np.floor(t_start)
+    offset = t - t_start if t.dtype.kind == "f" else t - np.int64(whole) - (t_start - whole)
     return np.asarray(offset, np.float64) * (bins - 1) / (t_end - t_start)
 
 
@@ -167,10 +169,11 @@ def _as_arrays(columns: dict[str, Any]) -> dict[str, NDArray[Any]]:
     for name in ("x", "y"):
         if arrays[name].dtype.kind == "f":
             whole = np.rint(arrays[name])
-            if not np.array_equal(whole, arrays[name]):
+            if not (np.array_equal(whole, arrays[name]) and np.isfinite(whole).all()):
                 raise InvalidInputError(
-                    f"{name} has fractions of a pixel",
+                    f"{name} holds more than whole numbers of pixels",
                     reason="coordinates",
+                    got="fractions, NaN or inf",
                     expected="whole numbers",
                     do="round rectified coordinates with np.rint, or give EventStream a PixelMap",
                 )

@@ -48,6 +48,20 @@ def test_grey_in_three_channels_becomes_one():
     assert single_channel(grey) is grey
 
 
+@pytest.mark.parametrize(("spread", "fits"), [(8, True), (9, False)])
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_how_far_channels_of_a_grey_picture_may_differ(spread, fits, channel):
+    picture = np.full((4, 6, 3), 240, np.uint8)
+    picture[2, 3, channel] += spread
+    if fits:
+        grey = single_channel(picture)
+        assert grey.flags.c_contiguous
+        np.testing.assert_array_equal(grey, picture[:, :, 1])
+    else:
+        with pytest.raises(InvalidInputError, match="differ by up to 9"):
+            single_channel(picture)
+
+
 def test_false_colours_are_refused():
     with pytest.raises(InvalidInputError, match="false colours") as error:
         single_channel(
@@ -79,15 +93,17 @@ def test_without_cv_bridge_the_apt_package_is_named(fresh_bridge):
     assert error.value.reason == "encoding"
 
 
-def bridge_module(decoded: np.ndarray, *, broken: bool = False) -> ModuleType:
+def bridge_module(decoded: np.ndarray, *, broken: bool = False, wanted: str = "rgb8") -> ModuleType:
     class CvBridge:
         def cv2_to_imgmsg(self, array, encoding):
+            assert array.dtype == np.uint16 and array.max() > 255 and encoding == "16UC1"
             return array, encoding
 
         def imgmsg_to_cv2(self, message, encoding):
             if isinstance(message, tuple):
+                assert encoding == "passthrough"
                 return message[0] * (2 if broken else 1)
-            assert encoding == "rgb8"
+            assert encoding == wanted
             return decoded
 
     module = ModuleType("cv_bridge")
@@ -99,6 +115,39 @@ def test_cv_bridge_converts_what_we_do_not(fresh_bridge):
     decoded = np.ones((2, 2, 3), np.uint8)
     fresh_bridge(bridge_module(decoded))
     np.testing.assert_array_equal(message_to_array(bayer_message()), decoded)
+
+
+def test_one_channel_that_only_cv_bridge_reads_keeps_its_type(fresh_bridge):
+    decoded = np.full((2, 2), -5, np.int16)
+    fresh_bridge(bridge_module(decoded, wanted="passthrough"))
+    pixels = message_to_array(Image(height=2, width=2, encoding="16SC1", step=4, data=[0] * 8))
+    assert pixels.dtype == np.int16 and (pixels == -5).all()
+
+
+def test_a_message_that_cv_bridge_refuses_is_rejected_with_its_reason(fresh_bridge):
+    module = bridge_module(np.zeros((2, 2, 3), np.uint8))
+    fresh_bridge(module)
+    message_to_array(bayer_message())
+    module.CvBridge.imgmsg_to_cv2 = lambda self, message, encoding: 1 / 0
+    with pytest.raises(InvalidInputError, match="cv_bridge cannot read the image.*bayer_rggb8.*division") as refused:
+        message_to_array(bayer_message())
+    assert refused.value.reason == "encoding"
+
+
+def test_a_cv_bridge_for_another_numpy_is_no_cv_bridge(fresh_bridge):
+    class Broken(ModuleType):
+        def __getattr__(self, name):
+            raise SystemError("initialization of cv_bridge_boost raised unreported exception")
+
+    fresh_bridge(Broken("cv_bridge"))
+    with pytest.raises(InvalidInputError, match="cannot be imported.*SystemError: initialization.*apt install"):
+        message_to_array(bayer_message())
+
+
+def test_a_message_without_encoding_needs_no_cv_bridge(fresh_bridge):
+    fresh_bridge(bridge_module(np.zeros((2, 2, 3), np.uint8)))
+    with pytest.raises(InvalidInputError, match="got ''"):
+        message_to_array(Image(height=2, width=2, step=2, data=[1, 2, 3, 4]))
 
 
 def test_a_cv_bridge_that_reads_wrongly_is_not_used(fresh_bridge):

@@ -67,9 +67,29 @@ def test_a_class_only_predicted_is_not_in_the_mean_but_in_the_references():
     assert found.mean_iou == 0.5 and found.mean_iou_reference == 0.25
 
 
+def test_scores_as_json():
+    truth = np.array([[0, 0, 0, 1, 255]], np.uint8)
+    found = scores(confusion_matrix(np.array([[0, 0, 1, 1, 0]], np.uint8), truth, 11)).to_dict(MADM11)
+    classes = found.pop("classes")
+    assert found == {
+        "mean_iou": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "mean_iou_reference": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "mean_accuracy": pytest.approx((2 / 3 + 1) / 2),
+        "frequency_weighted_iou": pytest.approx((3 * 2 / 3 + 1 / 2) / 4),
+        "pixel_accuracy": 0.75,
+        "predicted_share": 1.0,
+    }
+    assert list(classes) == list(MADM11.names)
+    assert classes[MADM11.names[0]] == {"iou": pytest.approx(2 / 3), "accuracy": pytest.approx(2 / 3), "pixels": 3}
+    assert classes[MADM11.names[2]] == {"iou": None, "accuracy": None, "pixels": 0}
+    assert type(classes[MADM11.names[0]]["iou"]) is float
+
+
 def test_nothing_to_score():
     found = scores(confusion_matrix(np.zeros((2, 2), np.uint8), np.full((2, 2), 255, np.uint8), 11))
     assert np.isnan(found.mean_iou) and found.to_dict(MADM11)["mean_iou"] is None
+    assert np.isnan(found.iou).all() and np.isnan(found.accuracy).all() and found.iou.shape == (11,)
+    assert np.isnan(found.predicted_share) and not found.pixels.any()
     assert all(np.isnan(bound) for bound in mean_iou_interval(np.zeros((0, 11, 12), np.int64)))
 
 
@@ -78,13 +98,15 @@ def test_nothing_to_score():
     [
         (np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), "one size"),
         (np.zeros((2, 2), np.int64), np.zeros((2, 2), np.uint8), "uint8"),
+        (np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.int64), "uint8"),
         (np.zeros((2, 2), np.uint8), np.full((2, 2), 11, np.uint8), "true labels hold ids outside.*got 11"),
         (np.full((2, 2), 30, np.uint8), np.zeros((2, 2), np.uint8), "predicted labels hold ids outside"),
     ],
 )
 def test_what_cannot_be_compared_is_explained(predicted, truth, complaint):
-    with pytest.raises(InvalidInputError, match=complaint):
+    with pytest.raises(InvalidInputError, match=complaint) as refused:
         confusion_matrix(predicted, truth, 11)
+    assert refused.value.reason == ("ids" if "hold ids" in complaint else "labels")
 
 
 def test_interval_holds_the_mean_and_narrows_with_more_frames():

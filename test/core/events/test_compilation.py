@@ -73,3 +73,14 @@ def test_a_read_only_installation_still_works(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "NUMBA_CACHE_DIR" in result.stderr
+
+
+def test_interpreting_the_kernels_is_refused():
+    """Numbers of Python and NumPy do not wrap around as a kernel's do: the grids would be wrong."""
+    result = subprocess.run(
+        [sys.executable, "-c", "import madm_core.events"],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        capture_output=True,
+        text=True,
+    )
+    assert "event kernels must be compiled: got NUMBA_DISABLE_JIT=1" in result.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from madm_core.errors import InvalidInputError
 from madm_core.events import voxel_grid
 from madm_core.events.event_array import make_events
 from madm_core.events.voxel_grid import scatter_voxel_grid
+
+voxel_grid_module = sys.modules["madm_core.events.voxel_grid"]  # the package has a function of that name
 
 # Absolute, and the last digits of float32 where sums are large.
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-6}
@@ -67,6 +71,41 @@ def test_accelerator_path_on_cpu_tensors(reference_grid, events, bins):
     tensors = [torch.from_numpy(column.astype(np.int64)) for column in columns(events)]
     grid = scatter_voxel_grid(*tensors, bins=bins, height=11, width=17, t_start=low, t_end=high)
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17, low, high), **TOLERANCE)
+
+
+@pytest.mark.parametrize("bins", [1, 4])
+def test_accelerator_path_in_chunks_and_without_length(reference_grid, random_events, monkeypatch, bins):
+    monkeypatch.setattr(voxel_grid_module, "CUDA_CHUNK", 7)
+    events = random_events(50, 11, 17, 1000, t_first=-300)
+    tensors = [torch.from_numpy(column.astype(np.int64)) for column in columns(events)]
+    grid = scatter_voxel_grid(*tensors, bins=bins, height=11, width=17)
+    assert grid.shape == (bins, 11, 17) and grid.dtype == torch.float32
+    np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
+    instant = [torch.tensor([column]) for column in (1, 2, 7, 0)]
+    grid = scatter_voxel_grid(*instant, bins=bins, height=4, width=5)
+    assert grid[0, 2, 1] == -1 and grid.sum() == -1
+    nothing = scatter_voxel_grid(*(tensor[:0] for tensor in instant), bins=bins, height=4, width=5)
+    assert nothing.shape == (bins, 4, 5) and not nothing.any()
+
+
+def test_accelerator_path_drops_what_is_outside_the_frame():
+    x, y = torch.tensor([-1, 5, 0, 0, 4]), torch.tensor([0, 0, -1, 4, 3])
+    grid = scatter_voxel_grid(x, y, torch.arange(5), torch.ones(5), bins=2, height=4, width=5)
+    assert grid.sum() == 1 and grid[1, 3, 4] == 1
+
+
+@pytest.mark.parametrize("start", [0.5, -0.5, -1.5, -300.25, 1e6 + 0.125])
+@pytest.mark.parametrize("bins", [1, 4])
+def test_whole_times_between_fractional_bounds(reference_grid, random_events, start, bins):
+    events = random_events(300, 11, 17, 1000, t_first=int(start))
+    x, y, t, p = columns(events)
+    shape, bounds = {"bins": bins, "height": 11, "width": 17}, {"t_start": start, "t_end": start + 900.5}
+    grid = voxel_grid(x, y, t, p, **shape, **bounds)
+    exact = voxel_grid(x, y, t.astype(np.float64), p, **shape, **bounds)
+    np.testing.assert_allclose(grid.numpy(), exact.numpy(), **TOLERANCE)
+    if bins > 1:
+        inside = reference_grid(events, bins, 11, 17, start, start + 900.5)
+        np.testing.assert_allclose(grid.numpy(), inside, **TOLERANCE)
 
 
 @settings(max_examples=50, deadline=None)
@@ -142,6 +181,10 @@ def test_no_events_and_one_instant():
 def test_events_outside_the_frame_are_dropped():
     grid = voxel_grid([5, 0, 65535, -1], [0, 4, 0, 0], [0, 1, 2, 3], [1, 1, 1, 1], bins=2, height=4, width=5)
     assert not grid.any()
+    grid = voxel_grid([4, 4], [3, 3], [0.0, 1.0], [1, 0], bins=2, height=4, width=5)  # the last pixel is inside
+    assert grid[:, 3, 4].tolist() == [1, -1] and grid.abs().sum() == 2
+    for x, y in ((5, 0), (0, 4), (-1, 0), (0, -1)):
+        assert not voxel_grid([x, x], [y, y], [0.0, 1.0], [1, 1], bins=2, height=4, width=5).any()
 
 
 def test_memory_of_a_living_grid_is_never_reused(random_events):
@@ -160,11 +203,18 @@ def test_memory_of_a_living_grid_is_never_reused(random_events):
     [
         (([1], [1, 2], [1], [1]), {}, "size"),
         (([1.5], [1], [1], [1]), {}, "coordinates"),
+        (([1], [1.5], [1], [1]), {}, "coordinates"),
+        (([np.inf], [1.0], [1], [1]), {}, "coordinates"),
+        (([np.nan], [1.0], [1], [1]), {}, "coordinates"),
+        (([1, 2], [1, 2], [1, 2], [1]), {}, "size"),
         (([1], [1], [np.nan], [1]), {}, "time"),
         (([1, 1], [1, 1], [9, 3], [1, 1]), {}, "time"),
         (([1], [1], [1], [1]), {"t_start": 5, "t_end": 4}, "time"),
         (([1], [1], [1], [1]), {"t_start": 0, "t_end": np.inf}, "time"),
+        (([1], [1], [1], [1]), {"t_start": -np.inf, "t_end": 4}, "time"),
         (([1], [1], [1], [1]), {"bins": 0}, "size"),
+        (([1], [1], [1], [1]), {"height": 0}, "size"),
+        (([1], [1], [1], [1]), {"width": 0}, "size"),
         (([[1]], [[1]], [[1]], [[1]]), {}, "size"),
     ],
 )

@@ -122,11 +122,16 @@ def test_bad_messages_are_refused_with_a_reason(change, reason):
         (np.zeros((2, 2, 3), np.uint8), "mono8"),
         (np.zeros((2, 2, 4), np.uint8), "rgb8"),
         (np.zeros((2, 2), np.uint8), "yuv422"),
+        (np.zeros((2, 2, 1), np.uint8), "mono8"),
+        (np.zeros((2, 2), np.uint8), "rgb8"),
+        (np.zeros(4, np.uint8), "mono8"),
+        (np.zeros((2, 2), np.int16), "16UC1"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(values, encoding):
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as refused:
         array_to_image_fields(values, encoding)
+    assert refused.value.reason == "encoding"
 
 
 def compressed(picture: np.ndarray, suffix: str, description: str, prefix: bytes = b"") -> SimpleNamespace:
@@ -162,6 +167,22 @@ def test_compressed_depth_millimetres_and_metres():
     np.testing.assert_allclose(decoded[0], metres[0], rtol=1e-3)
 
 
+def test_a_quantised_depth_without_a_distance_is_infinite():
+    stored = np.array([[7, 9]], np.uint16)
+    header = struct.pack("<iff", 0, 100.0, 7.0)
+    decoded = compressed_image_to_array(compressed(stored, ".png", "32FC1; compressedDepth png", header))
+    np.testing.assert_array_equal(decoded, np.array([[np.inf, 50]], np.float32))
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+def test_transparency_is_left_out(extension):
+    bgra = np.zeros((8, 8, 4), np.uint8)
+    bgra[..., 0], bgra[..., 3] = 200, 9
+    np.testing.assert_array_equal(
+        compressed_image_to_array(compressed(bgra, extension, "rgba8; x")), np.full((8, 8, 3), (0, 0, 200))
+    )
+
+
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n", b"\xff" * 200])
 @pytest.mark.parametrize("description", ["png", "16UC1; compressedDepth png"])
 def test_undecodable_pictures_are_refused(data, description):
@@ -171,19 +192,37 @@ def test_undecodable_pictures_are_refused(data, description):
 
 
 def test_rvl_is_refused_by_name():
-    with pytest.raises(InvalidInputError, match="png"):
-        compressed_image_to_array(SimpleNamespace(format="16UC1; compressedDepth rvl", data=b"0" * 40))
+    with pytest.raises(InvalidInputError, match="png") as refused:
+        compressed_image_to_array(SimpleNamespace(format="16UC1; compressedDepth RVL", data=b"0" * 40))
+    assert refused.value.reason == "encoding"
 
 
-def test_a_few_bytes_that_claim_a_huge_picture_are_refused_before_they_are_decoded():
+@pytest.mark.parametrize(
+    ("width", "height", "reason"), [(8192, 8192, "size"), (4096, 2049, "size"), (4096, 2048, "data")]
+)
+def test_a_few_bytes_that_claim_a_huge_picture_are_refused_before_they_are_decoded(width, height, reason, monkeypatch):
     stream = io.BytesIO()
     PIL.Image.new("L", (8, 8)).save(stream, "PNG")
     data = bytearray(stream.getvalue())
-    data[16:24] = struct.pack(">II", 8192, 8192)
+    data[16:24] = struct.pack(">II", width, height)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-    with pytest.raises(InvalidInputError, match="8192x8192") as refused:
+    decoded = []
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: decoded.append(1))
+    with pytest.raises(InvalidInputError, match=f"{width}x{height}" if reason == "size" else "decoded") as refused:
         compressed_image_to_array(SimpleNamespace(format="png", data=bytes(data)))
-    assert refused.value.reason == "size"
+    assert refused.value.reason == reason
+    assert bool(decoded) == (reason == "data")
+
+
+def test_an_error_of_the_decoder_is_a_rejection(monkeypatch):
+    def imdecode(*_):
+        raise cv2.error("out of memory")
+
+    message = compressed(np.zeros((4, 4), np.uint8), ".png", "png")
+    monkeypatch.setattr(cv2, "imdecode", imdecode)
+    with pytest.raises(InvalidInputError) as refused:
+        compressed_image_to_array(message)
+    assert refused.value.reason == "data"
 
 
 def test_only_what_image_transport_sends_is_decoded():
