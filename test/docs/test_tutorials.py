@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib
 import psutil
 import pytest
 
@@ -78,7 +77,6 @@ def prepare(page: str, folder: Path) -> dict[str, str]:
         **os.environ,
         "PATH": os.pathsep.join(programs),
         "HOME": str(folder),
-        "MPLCONFIGDIR": matplotlib.get_cachedir(),  # its list of fonts takes seconds to make
         "XDG_CACHE_HOME": str(folder / "cache"),
         "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID", str(1 + os.getpid() % 100)),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
