@@ -15,6 +15,7 @@ from PIL import Image
 from madm_core.data.crops import Picture, three_channels
 from madm_core.errors import DataError, InvalidInputError
 from madm_core.labels import LabelMap
+from madm_core.messages.png_chunks import chunks_fit
 from madm_core.modalities import Modality
 from madm_core.modalities.base import Mask
 
@@ -143,7 +144,10 @@ def read_array(path: Path) -> npt.NDArray[Any]:
         except Exception as error:  # NumPy parses the header as Python literals, with all their errors
             raise _unreadable(path, error) from error
     if path.suffix.lower() in (".tif", ".tiff", ".png") and path.is_file():
-        deep = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        content = path.read_bytes()
+        if not chunks_fit(content):
+            raise _unreadable(path, EOFError("a part of the PNG claims to be longer than the file"))
+        deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
         if deep is not None and deep.dtype != np.uint8:
             array = deep if deep.ndim == 2 else deep[:, :, ::-1]
             return array

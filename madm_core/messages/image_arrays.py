@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from madm_core.errors import InvalidInputError
+from madm_core.messages.png_chunks import chunks_fit
 
 ENCODINGS: dict[str, tuple[str, int]] = {
     "mono8": ("u1", 1),
@@ -182,8 +183,11 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
 
 def _decoded(data: np.ndarray) -> np.ndarray | None:
     """The picture in (N,) uint8 compressed bytes as OpenCV gives it, None if they are no such picture."""
+    content = data.tobytes()
+    if not chunks_fit(content):
+        return None
     try:
-        width, height = Image.open(io.BytesIO(data.tobytes()), formats=_COMPRESSIONS).size  # reads the header only
+        width, height = Image.open(io.BytesIO(content), formats=_COMPRESSIONS).size  # reads the header only
     except Exception:  # damaged headers make Pillow's parsers fail in many ways
         return None
     if width * height > MAX_COMPRESSED_PIXELS:
