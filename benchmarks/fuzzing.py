@@ -27,8 +27,9 @@ from madm_core.errors import InvalidInputError, MadmError
 INTERESTING = (0, 1, 2, 255, 32767, 32768, 65535, 65536, 10**9, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
 """Values at which lengths and sizes overflow, wrap or ask for more memory than there is."""
 
-HANG_S = 60.0
-"""A case without an answer for so long is ended and counted as a hang."""
+HANG_S = 300.0
+"""A case without an answer for so long is ended and counted as a hang. Limits are in time of the processor: on a busy
+machine a child that gets little of it may be silent for a minute while it imports."""
 
 Case = Callable[[int], str]
 
