@@ -126,7 +126,7 @@ def sensor_stops(silence_s: float = 60.0) -> str:
         require(len(rig.labels) > known + 10, "no labels after the silence")
         back = rig.until(lambda: rig.levels["input"] == 0, 10.0)
         require(back < 10.0, f"the status stays {rig.messages['input']!r}")
-        rig.spin(6.0)
+        rig.stream(7.0, 30.0)  # it is over when it has been for warning_period_s
         lines = under_test.log.read_text(errors="replace")
         for said in ("stale input: no message", "stale input is over"):
             require(lines.count(said) == 1, f"{said!r} is logged {lines.count(said)} times")
