@@ -22,7 +22,8 @@ from madm_core.events import voxel_grid
 from madm_core.labels import CITYSCAPES19, MADM9, MADM11
 from madm_core.legend import legend_image
 from madm_core.modalities import DepthModality, EventModality
-from madm_core.palettes import OVERLAY_GREY, OVERLAY_OPACITY, PALETTES, in_palette
+from madm_core.palette_names import PALETTES
+from madm_core.palettes import OVERLAY_GREY, OVERLAY_OPACITY, in_palette
 from madm_core.streetworld.dataset import street_frames
 
 IMAGES = Path(__file__).resolve().parent / "images"

@@ -13,18 +13,13 @@ import dataclasses
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Literal, get_args
 
 import numpy as np
 
 from madm_core.color_vision import VISIONS, Floats, ciede2000, lab, seen_as
 from madm_core.errors import ConfigError
 from madm_core.labels import Color, LabelSet
-
-Palette = Literal["label_set", "color_blind"]
-
-PALETTES: tuple[str, ...] = get_args(Palette)
-"""``label_set``: the colours that the label set has; ``color_blind``: those of this module."""
+from madm_core.palette_names import PALETTES
 
 _STEPS = 13
 """Values of a channel that are tried: 13 x 13 x 13 colours, and the label set's own, are candidates."""
@@ -47,7 +42,7 @@ def in_palette(label_set: LabelSet, palette: str) -> LabelSet:
 
     Args:
         label_set: Names, ids and own colours.
-        palette: One of :data:`PALETTES`.
+        palette: One of :data:`madm_core.palette_names.PALETTES`.
 
     Raises:
         ConfigError: There is no such palette.

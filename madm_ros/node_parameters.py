@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from madm_core.palettes import PALETTES
+from madm_core.palette_names import PALETTES
 
 EVENT_PACKET = "event_camera_msgs/msg/EventPacket"
 DVS_EVENT_ARRAY = "dvs_msgs/msg/EventArray"

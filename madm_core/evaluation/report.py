@@ -20,7 +20,7 @@ def write_report(
     Args:
         result: At least one recording, with or without frames.
         output: Folder, made where it is missing; files of an earlier report in it are replaced.
-        palette: Class colours of the page, one of :data:`madm_core.palettes.PALETTES`.
+        palette: Class colours of the page, one of :data:`madm_core.palette_names.PALETTES`.
 
     Returns:
         The content of ``metrics.json``.

@@ -42,7 +42,7 @@ def report_page(result: EvaluationResult, metrics: Mapping[str, Any], palette: s
     Args:
         result: The evaluation.
         metrics: Its ``metrics.json``.
-        palette: Class colours, one of :data:`madm_core.palettes.PALETTES`.
+        palette: Class colours, one of :data:`madm_core.palette_names.PALETTES`.
     """
     label_set = in_palette(result.label_set, palette)
     folder = files("madm_core.evaluation") / "page"

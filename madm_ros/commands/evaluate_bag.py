@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from madm_core.command_line import Outcome, command_parser, run_command
-from madm_core.palettes import PALETTES
+from madm_core.palette_names import PALETTES
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from madm_core.command_line import Outcome, command_parser, run_command
 from madm_core.data import KINDS
 from madm_core.errors import InvalidInputError
-from madm_core.palettes import PALETTES
+from madm_core.palette_names import PALETTES
 
 DATASETS = tuple(kind for kind in KINDS if kind != "bag")
 """Kinds that can be scored as a data set; for bags there is evaluate_bag."""

@@ -84,30 +84,6 @@ def test_launch_arguments_in_documents_exist(document):
             assert set(re.findall(r"(\w+):=", call[2])) <= declared, f"{document}: {line}"
 
 
-def test_what_is_installed_beside_apt_ros_is_all_that_the_package_requires():
-    requirements = (ROOT / "setup.py").read_text(encoding="utf-8").split("install_requires=[")[1].split("]")[0]
-    required = set(re.findall(r'"([A-Za-z0-9_-]+)', requirements))
-    for file in ("docs/how_to/apt_ros.md", "docker/Dockerfile"):
-        installed = re.search(
-            r"pip install (?:--no-cache-dir )?-c (.*?[^\\])\n", (ROOT / file).read_text(), flags=re.DOTALL
-        )
-        assert installed
-        missing = required - set(re.findall(r"[A-Za-z0-9_-]+", installed[1])) - apt_packages()
-        assert not missing, f"{file}: {missing}"
-
-
-def apt_packages() -> set[str]:
-    """PyPI names of what rosdep installs by package.xml."""
-    keys = re.findall(r"<exec_depend>python3-([a-z0-9-]+)<", (ROOT / "package.xml").read_text(encoding="utf-8"))
-    names = {
-        "opencv": "opencv-python-headless",
-        "pil": "pillow",
-        "yaml": "pyyaml",
-        "typing-extensions": "typing_extensions",
-    }
-    return {"packaging", *(names.get(key, key) for key in keys)}  # packaging comes with matplotlib
-
-
 def test_the_smallest_modality_of_the_architecture_page_works():
     from madm_core.modalities.base import Modality
 

@@ -126,7 +126,7 @@ def test_what_it_requires_is_said_to_ros_users_too(description):
     keys = set(re.findall("<exec_depend>(python3-.*?)</exec_depend>", (ROOT / "package.xml").read_text()))
     assert keys == {ROSDEP_KEYS[name] for name in required if name in ROSDEP_KEYS}
     from_pip = required - set(ROSDEP_KEYS)
-    for document in ("docs/installation.md", "docker/Dockerfile"):
+    for document in ("docs/how_to/apt_ros.md", "docker/Dockerfile"):
         commands = re.findall(r"pip install .*?(?:[^\\]\n)", (ROOT / document).read_text(), flags=re.DOTALL)
         told = max(
             (set(command.lower().replace("_", "-").split()) for command in commands),

@@ -11,6 +11,7 @@ import pytest
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
+from madm_core.command_line import Outcome
 from madm_core.shipped_files import shipped_folder
 from madm_ros.commands import segment
 from madm_ros.commands.segment import main, ros_arguments, spin
@@ -35,7 +36,7 @@ def test_options_become_ros_arguments_and_given_ones_win():
 
 def test_the_preview_has_a_port_of_its_own_unless_one_is_given(monkeypatch):
     asked: list[list[str]] = []
-    monkeypatch.setattr(segment, "run_command", lambda run, parsed: asked.append(parsed.ros_arguments) or 0)
+    monkeypatch.setattr(segment, "_run", lambda chosen, words: asked.append(words) or Outcome())
     for given in ([], ["--preview"], ["--preview", "9000"], ["--preview", "--model", "m"]):
         main(given)
     assert asked == [
