@@ -171,10 +171,10 @@ class EventInput(SensorInput):
             self._windows_shed = statistics.dropped_windows
             self._warn(
                 "events_shed",
-                f"{self.topic} brings more events than this computer can take: so far {statistics.dropped_windows} "
-                f"windows ({statistics.dropped_packets} messages) were left out to catch up; expected messages to wait "
-                f"{self._stream.window.max_lag_ms:.0f} ms at most. Give the node more processor time, or lower the "
-                "camera's event rate",
+                f"{self.topic} brings more events than this computer can take: left out so far to catch up: "
+                f"{statistics.dropped_windows} window(s), {statistics.dropped_packets} message(s); expected messages "
+                f"to wait {self._stream.window.max_lag_ms:.0f} ms at most. Give the node more processor time, or lower "
+                "the camera's event rate",
             )
 
     def _hand_over(self, closed: list[ClosedWindow]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from madm_core.events.windows import EventWindow
 
 _CAUGHT_UP = 0.1
@@ -22,23 +24,27 @@ class LoadShedder:
         self._limit_ms = window.max_lag_ms
         self._window_ms = window.duration_ms or 1.0
         self._since: int | None = None
+        self._windows = 0
 
-    def judge(self, stamp_ns: int, now_ns: int) -> tuple[bool, int]:
-        """Tell whether to leave out the packet stamped ``stamp_ns``, and how many windows a lag that is over cost."""
+    def judge(self, stamp_ns: int, now_ns: int) -> tuple[Literal["on time", "first", "late", "over"], int]:
+        """Tell whether to leave out the packet stamped ``stamp_ns``, and how many more windows that costs.
+
+        Returns:
+            ``first`` and ``late`` are to be left out. ``over``: the first to be used again, from the next window on.
+            Windows are counted while they pass: a stream that never catches up says so too.
+        """
         if self._limit_ms is None:
-            return False, 0
+            return "on time", 0
         lag_ms = (now_ns - stamp_ns) / 1e6
         if self._since is None:
             if lag_ms <= self._limit_ms:
-                return False, 0
-            self._since = stamp_ns
-            return True, 0
+                return "on time", 0
+            self._since, self._windows = stamp_ns, 1
+            return "first", 1
+        windows = int((stamp_ns - self._since) / 1e6 // self._window_ms) + 1
+        more = max(0, windows - self._windows)
+        self._windows += more
         if lag_ms > self._limit_ms * _CAUGHT_UP:
-            return True, 0
-        lost = int((stamp_ns - self._since) / 1e6 // self._window_ms) + 1
+            return "late", more
         self._since = None
-        return False, lost
-
-    def begins_at(self, stamp_ns: int) -> bool:
-        """Whether the packet stamped ``stamp_ns`` was the first of those being left out."""
-        return self._since == stamp_ns
+        return "over", more

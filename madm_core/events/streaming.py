@@ -209,15 +209,15 @@ class EventStream:
         """Of a packet that lags too much, the windows that were complete before the first left out; else None."""
         if self._windows is None or self._clock is None or not self._clock.started or now_ns is None:
             return None
-        lags, windows = self._shedder.judge(stamp_ns, now_ns)
-        if windows:
-            self.statistics.dropped_windows += windows
+        verdict, windows = self._shedder.judge(stamp_ns, now_ns)
+        self.statistics.dropped_windows += windows
+        if verdict == "over":
             self._windows.resume_after(self._clock.tick(stamp_ns))
-        if not lags:
+        if verdict in ("on time", "over"):
             return None
         self.statistics.dropped_packets += 1
         self._mark_gap()
-        if not self._shedder.begins_at(stamp_ns):
+        if verdict == "late":
             return []
         return self._finish(self._windows.advance(self._clock.tick(stamp_ns)))
 
