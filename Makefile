@@ -11,11 +11,12 @@ LOCK_FITS := -c 'import platform, sys; sys.exit((sys.version_info[:2], sys.platf
 # Whole files go to one of these processes; a machine with more cores may give more.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup test demo streetworld-quick bench lint docs build wheel clean
+.PHONY: help setup test coverage demo streetworld-quick bench lint docs build wheel clean
 
 help:
 	@echo "make demo    street world -> segmentation node -> pictures in demo/out, for depth, thermal and events"
 	@echo "make test    all tests"
+	@echo "make coverage  all tests, and what they run of each package: at least 90 % of lines and of branches"
 	@echo "make streetworld-quick  source only against MADM on the synthetic street, two trainings of some minutes"
 	@echo "make bench   benchmarks (minutes; compare ratios, not times)"
 	@echo "make lint    ruff and mypy"
@@ -44,6 +45,13 @@ $(READY): constraints.txt requirements.lock setup.py pyproject.toml
 test: $(READY)
 	@echo "Running all tests in $(TEST_PROCESSES) processes (about eight minutes on 2 cores) ..."
 	@$(RUN) python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+
+coverage: $(READY)
+	@rm -rf build/coverage
+	@$(RUN) python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=
+	@$(RUN) coverage html --quiet
+	@$(RUN) coverage json --quiet -o build/coverage/coverage.json
+	@$(RUN) python .ci/check_coverage.py build/coverage/coverage.json
 
 demo: $(READY)
 	@$(RUN) python demo/run.py

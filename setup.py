@@ -82,6 +82,7 @@ setup(
         "dev": [
             "colcon-common-extensions==0.3.0",
             "colcon-ros==0.5.0",
+            "coverage>=7.10",
             "mypy>=1.15",
             "ruff>=0.11",
             "types-PyYAML",
