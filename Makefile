@@ -8,15 +8,18 @@ RUN := env -u PYTHONPATH AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VE
 EXTRAS := ros,streetworld,dsec,aedat4,export,openvino,ray,viz,docs,test,dev
 # The lock has the hashes of one Python on one platform; elsewhere versions are pinned without hashes.
 LOCK_FITS := -c 'import platform, sys; sys.exit((sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"))'
+# Only for `make mutants`, and so not in the lock.
+MUTATION := --no-deps mutmut==3.8.1 libcst==1.9.0
 # Whole files go to one of these processes; a machine with more cores may give more.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup test coverage demo streetworld-quick bench lint docs build wheel clean
+.PHONY: help setup test coverage mutants demo streetworld-quick bench lint docs build wheel clean
 
 help:
 	@echo "make demo    street world -> segmentation node -> pictures in demo/out, for depth, thermal and events"
 	@echo "make test    all tests"
 	@echo "make coverage  all tests, and what they run of each package: at least 90 % of lines and of branches"
+	@echo "make mutants  small changes of metrics, voxel grid, image conversion and checkpoints, which tests must notice (hours)"
 	@echo "make streetworld-quick  source only against MADM on the synthetic street, two trainings of some minutes"
 	@echo "make bench   benchmarks (minutes; compare ratios, not times)"
 	@echo "make lint    ruff and mypy"
@@ -52,6 +55,10 @@ coverage: $(READY)
 	@$(RUN) coverage html --quiet
 	@$(RUN) coverage json --quiet -o build/coverage/coverage.json
 	@$(RUN) python .ci/check_coverage.py build/coverage/coverage.json
+
+mutants: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt $(MUTATION)
+	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/mutants.py $(MUTANTS)
 
 demo: $(READY)
 	@$(RUN) python demo/run.py
