@@ -192,7 +192,7 @@ def read_checkpoint_file(path: str | Path) -> dict[str, Tensor]:
             expected="tensors and plain values only",
             do="if you trust where it comes from, load it there and save its 'model' entry alone with torch.save",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged pickles fail in many ways, none of which runs what they hold
         raise _unreadable(file, f"{type(error).__name__}: {str(error).strip().partition('. ')[0]}") from error
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

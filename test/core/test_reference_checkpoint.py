@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,16 @@ class TestReading:
         file = tmp_path / "empty.pth"
         torch.save({"model": {}}, file)
         with pytest.raises(CheckpointError, match="holds no weights"):
+            read_checkpoint_file(file)
+
+    @pytest.mark.parametrize("program", [b"\x80\x02}(K\x01u.", b"\x80\x02e.", b"\x80\x02h\x07."])
+    def test_a_pickle_whose_program_is_damaged(self, tmp_path: Path, program: bytes) -> None:
+        torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "whole.pth")
+        file = tmp_path / "damaged.pth"
+        with zipfile.ZipFile(tmp_path / "whole.pth") as whole, zipfile.ZipFile(file, "w") as damaged:
+            for member in whole.namelist():
+                damaged.writestr(member, program if member.endswith("data.pkl") else whole.read(member))
+        with pytest.raises(CheckpointError, match="truncated or not a checkpoint"):
             read_checkpoint_file(file)
 
     @pytest.mark.parametrize("by_pickle", [True, False])
