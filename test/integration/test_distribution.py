@@ -41,7 +41,7 @@ ROSDEP_KEYS = {
 def run(command: list[str | Path], folder: Path, **environment: str) -> str:
     """What a program prints; it must succeed."""
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=250
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -169,31 +169,24 @@ def installed(wheel, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     return prefix, {"PYTHONPATH": str(packages)}
 
 
+@pytest.mark.timeout(600)
 def test_an_installation_needs_no_checkout(installed, tmp_path):
     prefix, environment = installed
-    found = run([sys.executable, "-c", "import madm_core; print(madm_core.__file__)"], tmp_path, **environment)
-    assert found.startswith(str(prefix))
+    program = (
+        "from madm_core.shipped_files import BASES, TRAININGS, config_file, shipped_directory as directory; "
+        "print(directory.__code__.co_filename, config_file('folder_to_bag', TRAININGS)); "
+        "print(directory('madm-street-base', BASES))"
+    )
+    found = run([sys.executable, "-c", program], tmp_path, **environment).split()
+    assert len(found) == 3 and all(path.startswith(str(prefix)) for path in found)
     assert run([prefix / "bin" / "segment", "--version"], tmp_path, **environment) == f"madm_ros {__version__}\n"
-    # A shipped configuration by its name, and the shipped base that it names.
-    plan = [prefix / "bin" / "train_adapt", "--config", "streetworld_depth", "--plan-only"]
-    assert "expected peak memory" in run(plan, tmp_path, **environment)
     # A shipped model on a bag of its own.
     pytest.importorskip("embreex", reason="the extra streetworld is not installed: pip install '.[streetworld]'")
-    street = [
-        prefix / "bin" / "street_world",
-        "--modality",
-        "depth",
-        "--seed",
-        "4242",
-        "--rate",
-        "2",
-        "--duration",
-        "1",
-    ]
-    made = json.loads(run([*street, "--write-bag", "bag", "--json"], tmp_path, **environment))
+    street = [prefix / "bin" / "street_world", "--modality", "depth", "--seed", "4242", "--rate", "1"]
+    made = json.loads(run([*street, "--duration", "1", "--write-bag", "bag", "--json"], tmp_path, **environment))
     assert made["results"] == ["bag"]
     topics = ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels"]
     score = [prefix / "bin" / "evaluate_bag", "bag", "--model", "street-depth", *topics, "--output", "report", "--json"]
     scored = json.loads(run(score, tmp_path, **environment))
-    assert scored["facts"]["frames_scored"] == 2 and scored["facts"]["mean_iou"]["native"] > 0.1
+    assert scored["facts"]["frames_scored"] == 1 and scored["facts"]["mean_iou"]["native"] > 0.1
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"frames.npz", "metrics.json", "report.html"}
