@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from madm_core.errors import ConfigError, DeviceError, MissingDependencyError, ModelDirectoryError
+from madm_core.errors import ConfigError, MissingDependencyError, ModelDirectoryError, WorkError
 from madm_core.export import exporting
 from madm_core.export.exporting import ExportOptions, export_model, synthetic_images
 from madm_core.model.network import Deployment
@@ -100,7 +100,7 @@ def test_other_labels_are_not_called_done(
             return Deployment(run, torch.device("cpu"), "fp32")
 
     monkeypatch.setattr(exporting, "load_program", lambda *_: Wrong())
-    with pytest.raises(DeviceError, match="other labels than PyTorch: got the same label on 9[89].* 99.9 %"):
+    with pytest.raises(WorkError, match="other labels than PyTorch: got the same label on 9[89].* 99.9 %"):
         export_model(small_model, tmp_path / "out", ExportOptions("onnx"))
     assert not list(tmp_path.iterdir())
 
