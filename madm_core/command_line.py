@@ -24,7 +24,7 @@ from typing import Any
 
 from madm_core import __version__
 from madm_core.errors import MadmError, WorkError
-from madm_core.terminal import coloured, wants_colour
+from madm_core.terminal import coloured, shows_progress, wants_colour
 
 SUCCESS, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; the work itself failed; the input cannot be used; ended by Ctrl-C."""
@@ -104,6 +104,8 @@ def run_command(parser: argparse.ArgumentParser, work: Work, words: Sequence[str
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if os.environ.get("NO_COLOR"):
         os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")  # the log of a ROS node does not know NO_COLOR
+    if not shows_progress():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of libraries; tqdm reads it when it is imported
     try:
         with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
             outcome, problem = _attempt(parser.prog, work, arguments)

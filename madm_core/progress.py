@@ -24,7 +24,7 @@ def progress_bar(unit: str, total: int | None = None) -> tqdm[NoReturn]:
         total: How many there will be; None: unknown.
     """
     if shows_progress():
-        return tqdm(total=total, unit=f" {unit}", dynamic_ncols=True)
+        return tqdm(total=total, unit=f" {unit}", dynamic_ncols=True, disable=False)
     return LoggedProgress(unit, total)
 
 
@@ -39,7 +39,9 @@ class LoggedProgress(tqdm):  # type: ignore[type-arg]  # not subscriptable when 
 
     def __init__(self, unit: str, total: int | None = None, every_s: float = _LOG_EVERY_S) -> None:
         self._every_s = every_s
-        super().__init__(total=total, unit=unit, mininterval=every_s, maxinterval=math.inf, file=io.StringIO())
+        super().__init__(
+            total=total, unit=unit, mininterval=every_s, maxinterval=math.inf, file=io.StringIO(), disable=False
+        )
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Writes the line, in place of tqdm's drawing."""

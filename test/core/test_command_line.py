@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,6 +116,19 @@ def test_errors_are_red_for_those_who_want_it(monkeypatch, no_color, coloured):
     assert terminal.getvalue() == ("\x1b[31merror:\x1b[0m" if coloured else "error:") + " no such bag\n"
 
 
+def test_libraries_draw_no_bars_into_a_log_file():
+    program = (
+        "from madm_core.command_line import Outcome, command_parser, run_command\n"
+        "def work(_):\n"
+        "    from tqdm import tqdm\n"
+        "    list(tqdm(range(3)))\n"
+        "    return Outcome()\n"
+        "run_command(command_parser('sample', 'Does a thing.', ['sample']), work, [])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_readers_that_leave_are_no_error(monkeypatch, capfd, tmp_path):
     with (tmp_path / "out").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)
@@ -123,8 +137,10 @@ def test_readers_that_leave_are_no_error(monkeypatch, capfd, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def quiet_log():
-    """run_command sets up the log of a process; the next test's handlers must be its own."""
+def own_process(monkeypatch):
+    """run_command sets up log and environment of a process; the next test must find them as they were."""
+    monkeypatch.setenv("TQDM_DISABLE", "")
+    monkeypatch.delenv("TQDM_DISABLE")
     before = logging.getLogger().handlers[:]
     yield
     logging.getLogger().handlers[:] = before
