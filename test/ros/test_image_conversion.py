@@ -86,9 +86,15 @@ def fresh_bridge(monkeypatch):
     image_conversion._cv_bridge.cache_clear()
 
 
-def test_without_cv_bridge_the_apt_package_is_named(fresh_bridge):
+@pytest.mark.parametrize(
+    ("distribution", "package"), [(None, "ros-jazzy-cv-bridge"), ("kilted", "ros-kilted-cv-bridge")]
+)
+def test_without_cv_bridge_the_apt_package_is_named(fresh_bridge, monkeypatch, distribution, package):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    if distribution is not None:
+        monkeypatch.setenv("ROS_DISTRO", distribution)
     fresh_bridge(None)
-    with pytest.raises(InvalidInputError, match="apt install ros-.*-cv-bridge") as error:
+    with pytest.raises(InvalidInputError, match=f"apt install {package}") as error:
         message_to_array(bayer_message())
     assert error.value.reason == "encoding"
 
