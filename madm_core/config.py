@@ -71,6 +71,8 @@ def yaml_value(text: str, what: str) -> Any:
 
 def from_mapping(config_class: type[ConfigT], fields: Mapping[str, Any], where: str = "the configuration") -> ConfigT:
     """Builds a configuration dataclass from nested mappings; see :func:`load_config` for the errors."""
+    if not isinstance(fields, Mapping):  # annotations do not hold for what comes out of a file
+        raise ConfigError(f"{where} cannot be used", got=f"a {type(fields).__name__}", expected="a mapping")
     return typing.cast(ConfigT, _build(config_class, fields, where, prefix=""))
 
 

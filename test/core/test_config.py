@@ -74,6 +74,12 @@ def test_mistakes_are_named(tmp_path, text, overrides, message):
         load_config(Training, write(tmp_path, text), overrides)
 
 
+@pytest.mark.parametrize("fields", [[], [1, 2], "steps", None, 3])
+def test_what_is_no_mapping_is_an_error(fields):
+    with pytest.raises(ConfigError, match="the section cannot be used: got a .*; expected a mapping"):
+        from_mapping(Training, fields, where="the section")
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="cannot read .*nowhere.yaml"):
         load_config(Training, tmp_path / "nowhere.yaml")
