@@ -133,6 +133,8 @@ def parse_point_cloud2(message: Any) -> tuple[NDArray[np.void], MessageHeader]:
             got=f"{len(data)} bytes, point_step {point_step}",
             expected=f"{points} points of at least {max(ends)} bytes",
         )
+    if points == 0:  # then nothing bounds point_step, and numpy takes no items of 2 GiB and more
+        return np.empty(0, EVENT_DTYPE), header
     order = ">" if big_endian else "<"
     dtype = np.dtype(
         {

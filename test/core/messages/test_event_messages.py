@@ -9,6 +9,7 @@ import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from madm_core.errors import InvalidInputError
+from madm_core.events.event_array import EVENT_DTYPE
 from madm_core.messages.event_messages import (
     EVENT_MESSAGE_DEFINITIONS,
     parse_event_array,
@@ -118,6 +119,13 @@ def test_pixels_of_any_integer_type(store, datatype, code, outside):
     fields = (("x", 0, code), ("y", 4, code), ("t", 8, 6), ("p", 12, 2))
     events, _ = parse_point_cloud2(point_cloud(store, points, fields))
     assert events["x"].tolist() == events["y"].tolist() == [0, 5, 100] + [65535] * len(outside)
+
+
+@pytest.mark.parametrize("point_step", [9, 2**31, 2**32 - 1])
+def test_a_cloud_without_points_is_empty_whatever_their_size(store, point_step):
+    cloud = point_cloud(store, np.zeros(0, SHORT), SHORT_FIELDS, point_step=point_step)
+    events, head = parse_point_cloud2(cloud)
+    assert len(events) == 0 and events.dtype == EVENT_DTYPE and head.frame_id == "camera"
 
 
 def test_point_clouds_that_hold_no_events(store):
