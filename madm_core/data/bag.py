@@ -239,8 +239,13 @@ def _open_directory(path: Path) -> list[BagSource]:
             if len(found) == 1
             else "`ros2 bag reindex` the bag",
         )
-    names = [Path(str(name)).name for name in metadata.get("relative_file_paths") or []]
-    missing = [name for name in names if not (path / name).exists()]
+    listed = metadata.get("relative_file_paths") or []
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise DataError(
+            f"the metadata of the bag {path} cannot be used", got=listed, expected="a list of names of its files"
+        )
+    names = [Path(name).name for name in listed]
+    missing = [name for name in names if not os.path.exists(path / name)]  # False, too, for names that cannot be
     if missing:
         raise DataError(f"files of the bag {path} are missing", got=_listing(path), expected=", ".join(missing))
     parts = [path / name for name in names]

@@ -78,15 +78,26 @@ class RosbagsSource:
         try:
             self._reader = Reader(path)
             self._reader.open()
+            self.channels = [
+                Channel(link.topic, link.msgtype, link.msgcount, tuple(link.ext.offered_qos_profiles), link.msgdef)
+                for link in self._reader.connections
+            ]
+            empty = self._reader.message_count == 0
+            self.start_ns = 0 if empty else self._reader.start_time
+            self.end_ns = 0 if empty else self._reader.end_time - 1
         except Exception as error:  # a damaged file makes the parsers fail in many ways
             raise DataError(f"the bag {path} cannot be read", got=str(error) or repr(error)) from error
-        self.channels = [
-            Channel(link.topic, link.msgtype, link.msgcount, tuple(link.ext.offered_qos_profiles), link.msgdef)
-            for link in self._reader.connections
-        ]
-        empty = self._reader.message_count == 0
-        self.start_ns = 0 if empty else self._reader.start_time
-        self.end_ns = 0 if empty else self._reader.end_time - 1
+        texts = [text for channel in self.channels for text in (channel.topic, channel.type)]
+        numbers = [self.start_ns, self.end_ns, *(channel.count for channel in self.channels)]
+        # rosbags passes on what metadata.yaml says, whatever type it has there.
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int) for number in numbers):
+            self.close()
+            raise DataError(
+                f"the metadata of the bag {path} cannot be used",
+                got=[*texts, *numbers],
+                expected="names and whole numbers",
+                do="`ros2 bag reindex` the bag",
+            )
 
     def messages(self, topics: set[str], start_ns: int | None, stop_ns: int | None) -> Iterator[BagMessage]:
         """See :class:`BagSource`. Raises DataError where the file turns out to be damaged."""

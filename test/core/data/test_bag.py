@@ -314,3 +314,28 @@ def test_types_that_only_the_bag_defines_are_decoded_and_bad_definitions_harm_on
         assert header_stamp_ns(found["/grip"].data) == 3_000_000_004
         with pytest.raises(DataError, match="definition of robot_msgs/msg/Odd"):
             reader.decode(found["/odd"].data, "robot_msgs/msg/Odd")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("relative_file_paths",), 5), (("relative_file_paths",), [5]), (("relative_file_paths",), ["x" * 5000]),
+        (("topics_with_message_count", 0, "message_count"), "many"),
+        (("topics_with_message_count", 0, "message_count"), None),
+        (("topics_with_message_count", 0, "topic_metadata", "type"), {"": {}}),
+        (("topics_with_message_count", 0, "topic_metadata", "name"), {"": {}}),
+        (("duration", "nanoseconds"), "long"),
+    ],
+)  # fmt: skip
+def test_metadata_of_other_types_than_expected_is_one_error(tmp_path, place, value):
+    with BagWriter(tmp_path / "bag", storage="sqlite3") as writer:
+        writer.add("/count", "std_msgs/msg/UInt32", {"data": 1}, START)
+    file = tmp_path / "bag" / "metadata.yaml"
+    content = yaml.safe_load(file.read_text())
+    node = content["rosbag2_bagfile_information"]
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(DataError):
+        BagReader(tmp_path / "bag")
