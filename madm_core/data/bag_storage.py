@@ -5,10 +5,11 @@ Nothing of rosbags' or mcap's own errors leaves this module: whatever is wrong w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import mcap.exceptions
 import mcap.records
@@ -124,6 +125,18 @@ class RosbagsSource:
             self._reader.close()
 
 
+class _NoMoreThanThereIs:
+    """A file that reads up to its end at most: Python would first allocate the 4 GiB that a damaged length asks for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes."""
+        return self._file.read(max(0, min(size, self._size - self._file.tell())))
+
+
 class StreamedMcapSource:
     """An mcap file read from its beginning to wherever it ends: for files without a valid end.
 
@@ -160,7 +173,7 @@ class StreamedMcapSource:
         schemas: dict[int, mcap.records.Schema] = {}
         channels: dict[int, Channel] = {}
         with self._path.open("rb") as file:
-            records = StreamReader(file).records
+            records = StreamReader(cast(BinaryIO, _NoMoreThanThereIs(file))).records
             while True:
                 try:
                     record = next(records)

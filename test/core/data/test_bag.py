@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -339,3 +340,18 @@ def test_metadata_of_other_types_than_expected_is_one_error(tmp_path, place, val
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(DataError):
         BagReader(tmp_path / "bag")
+
+
+def test_a_damaged_length_is_not_asked_for(tmp_path):
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.add("/count", "std_msgs/msg/UInt32", {"data": 1}, START)
+    data = bytearray((tmp_path / "bag" / "bag.mcap").read_bytes())
+    data[17:21] = b"\xff\xff\xff\x7f"  # the length of the profile's name: 2 GiB
+    (tmp_path / "damaged.mcap").write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"no message can be read from .*damaged\.mcap"):
+            BagReader(tmp_path / "damaged.mcap")
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
