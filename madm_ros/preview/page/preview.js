@@ -73,6 +73,12 @@ function diagnostics(statuses) {
   }));
 }
 
+// Stamps of a recording are years old, and milliseconds would not fit.
+function readable(ms) {
+  if (ms === null || Math.abs(ms) < 1e4) return [rounded(ms), "ms"];
+  return Math.abs(ms) < 1e7 ? [rounded(ms / 1e3), "s"] : [rounded(ms / 8.64e7), "days"];
+}
+
 function banner(text, old) {
   element("banner").hidden = !text;
   show("banner", text);
@@ -98,7 +104,9 @@ function render(status) {
   show("latency-more", `median; p99 ${rounded(latency("total")[1])}, longest ${rounded(latency("total")[2])}`);
   show("inference", rounded(latency("inference")[0]));
   show("inference-more", `median; p99 ${rounded(latency("inference")[1])}`);
-  show("age", rounded(latency("stamp_age")[0]));
+  const [age, unit] = readable(latency("stamp_age")[0]);
+  show("age", age);
+  show("age-unit", unit);
   show("confidence", rounded(status.confidence === null ? null : 100 * status.confidence));
   show("dropped", sum(status.dropped));
   show("dropped-more", reasons(status.dropped));
