@@ -1,12 +1,11 @@
 """The StreetWorld table: what each ingredient of the method is worth on the synthetic street.
 
-    python benchmarks/streetworld.py --data-only                                       # the streets, no training
-    train_street_base --output runs/madm-street-base
-    python benchmarks/streetworld.py --base runs/madm-street-base                      # seed 0 of the main rows
+    python benchmarks/streetworld.py --base demo/madm-street-base                      # seed 0 of the main rows
     python benchmarks/streetworld.py --base ... --seeds 0 1 2 --jobs 2                 # the whole table
     python benchmarks/streetworld.py --base ... --only madm oracle --modality depth    # some cells
     python benchmarks/streetworld.py --print                                           # the table as it is
     python benchmarks/streetworld.py --print --page docs/streetworld.md                # the same, into the page
+    python benchmarks/streetworld.py --data-only                                       # streets of the large setting
 
 Finished runs are skipped and interrupted ones resumed, so the same command goes on where it was stopped. Every run
 adds one line to ``benchmarks/streetworld/results.jsonl``. Each process is single-threaded.
@@ -15,6 +14,7 @@ adds one line to ``benchmarks/streetworld/results.jsonl``. Each process is singl
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import logging
@@ -30,12 +30,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld_experiment import STREETS, Run, Variant, make_streets, train  # noqa: E402
-from benchmarks.streetworld_scoring import MODALITIES, evaluate, summary  # noqa: E402
+from benchmarks.streetworld_experiment import LARGE, SMALL, STREETS, Run, Variant, make_streets, train  # noqa: E402
+from benchmarks.streetworld_scoring import MODALITIES, FixedPicture, evaluate, summary  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
 
 RESULTS = HERE / "streetworld" / "results.jsonl"
-STEPS = 600
 MARK = "<!-- the table of benchmarks/streetworld.py -->"
 SOURCE_ALONE = {
     "target_loss_weight": 0.0,
@@ -55,6 +54,7 @@ MADM_LONG = {**MADM, "source_only_fraction": 0.8}
 _NOISE_OF_REFERENCE = {"noise_start": 50, "noise_end_step": None, "noise_end_fraction": 0.8}
 
 MAIN = {
+    "fixed-picture": Variant("no network: each pixel's most frequent class in the source", SOURCE_ALONE, steps=0.0),
     "source-only": Variant("source only", {**SOURCE_ALONE, "appearance_probability": 0.0}),
     "source-appearance": Variant("source only + appearance augmentation", SOURCE_ALONE),
     "self-training": Variant("self-training", {**SELF_TRAINING, "appearance_probability": 0.0}),
@@ -120,24 +120,30 @@ def main() -> None:
     parser.add_argument("--base", type=Path, help="directory that train_street_base wrote")
     parser.add_argument("--random-base", type=Path, help="the same with diffusion.steps=0 (for random-unet)")
     parser.add_argument("--photo-base", type=Path, help='the same with diffusion.styles="[photo]" (for photo-base)')
-    parser.add_argument("--work", type=Path, default=Path("runs/streetworld"), help="data and unfinished runs")
+    parser.add_argument("--work", type=Path, default=Path("runs/streetworld-small"), help="data and runs")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(MAIN), metavar="VARIANT")
     parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"optimisation steps of a run (default {STEPS})")
+    parser.add_argument(
+        "--steps", type=int, default=SMALL.steps, help=f"optimisation steps of a run (default {SMALL.steps})"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the table and train nothing")
-    parser.add_argument("--data-only", action="store_true", help="make the streets and train nothing")
+    parser.add_argument("--data-only", type=Path, nargs="?", const=Path("runs/streetworld"), metavar="FOLDER",
+                        help="make the streets of the large setting, for trainings of one's own, and train nothing "
+                        "(default runs/streetworld)")  # fmt: skip
     parser.add_argument("--page", type=Path, help="put the table between this page's two marks as well")
     arguments = parser.parse_args()
     if not arguments.only_print:
-        if arguments.base is None and not arguments.data_only:
-            parser.error("--base is needed to train")
-        for name, (seed, count) in STREETS.items():
-            make_streets(arguments.work / "data" / name, seed, count)
-        if arguments.data_only:
+        if arguments.data_only is not None:
+            for name, seed in STREETS.items():
+                make_streets(arguments.data_only / "data" / name, seed, LARGE.frames[name], LARGE.conditions)
             return
+        if arguments.base is None:
+            parser.error("--base is needed to train")
+        for name, count in SMALL.frames.items():
+            make_streets(arguments.work / "data" / name, STREETS[name], count, SMALL.conditions)
         run_missing(arguments)
     found = table(read_results(arguments.results), arguments.steps)
     print(found)
@@ -149,6 +155,7 @@ def main() -> None:
 def run_missing(arguments: argparse.Namespace) -> None:
     """Trains and scores every wanted run that has no line yet."""
     logging.basicConfig(level=logging.WARNING)
+    setting = dataclasses.replace(SMALL, steps=arguments.steps)
     bases = {"pretrained": arguments.base, "random": arguments.random_base, "photo": arguments.photo_base}
     runs = []
     for seed in arguments.seeds:
@@ -157,8 +164,7 @@ def run_missing(arguments: argparse.Namespace) -> None:
             if bases[variant.base] is None:
                 raise SystemExit(f"{name} needs --{variant.base}-base")
             for modality in arguments.modality if variant.sees_target else ["rgb"]:
-                runs.append(Run(f"{name}_{modality}_{seed}_{arguments.steps}", variant, modality, seed,
-                                arguments.steps))  # fmt: skip
+                runs.append(Run(f"{name}_{modality}_{seed}_{setting.steps}", variant, modality, seed, setting))
     finished = {line["run"] for line in read_results(arguments.results)}
     runs = [run for run in runs if run.name not in finished]
     if arguments.jobs == 1 or len(runs) < 2:
@@ -171,7 +177,8 @@ def run_missing(arguments: argparse.Namespace) -> None:
 
 def _in_a_process(run: Run, arguments: argparse.Namespace) -> None:
     name, modality = run.name.split("_")[:2]
-    words = [sys.executable, str(Path(__file__)), "--only", name, "--seeds", str(run.seed), "--steps", str(run.steps)]
+    words = [sys.executable, str(Path(__file__)), "--only", name, "--seeds", str(run.seed)]
+    words += ["--steps", str(run.setting.steps)]
     words += ["--modality", modality] if modality != "rgb" else []
     for option in ("base", "random_base", "photo_base", "work", "results"):
         if getattr(arguments, option) is not None:
@@ -184,7 +191,12 @@ def run_one(run: Run, arguments: argparse.Namespace, bases: Mapping[str, Path]) 
     import torch
 
     torch.set_num_threads(1)
-    model, measured = train(run, arguments.work, bases)
+    model: Path | FixedPicture
+    if run.steps == 0:
+        model = FixedPicture(arguments.work / "data" / "source")
+        measured: dict[str, Any] = {"cpu_seconds": 0.0, "steps": 0, "curve": []}
+    else:
+        model, measured = train(run, arguments.work, bases)
     modalities = [run.modality] if run.modality != "rgb" else ["rgb", *MODALITIES]
     lines = []
     for modality in modalities:
@@ -201,8 +213,8 @@ def run_one(run: Run, arguments: argparse.Namespace, bases: Mapping[str, Path]) 
                 **(measured if modality == modalities[-1] else {**measured, "curve": []}),
             }
         )
-        print(f"{run.name} on {modality}: native mIoU {100 * native.mean_iou:.1f} %, {measured['cpu_seconds']} s",
-              flush=True)  # fmt: skip
+        print(f"{run.name} on {modality}: native mIoU {lines[-1]['native']['mean_iou']:.1f} %, "
+              f"{measured['cpu_seconds']} s", flush=True)  # fmt: skip
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     with arguments.results.open("a", encoding="utf-8") as stream:
         stream.writelines(json.dumps(line) + "\n" for line in lines)
@@ -215,33 +227,51 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+COLUMNS = {"RGB": ("rgb", "native"), "depth": ("depth", "native"), "depth, every pixel": ("depth", "every_pixel"),
+           "thermal": ("thermal", "native"), "event": ("event", "native")}  # fmt: skip
+
+
 def table(results: Iterable[dict[str, Any]], steps: int) -> str:
-    """Markdown: test mIoU of each variant and modality as mean and half the spread of the seeds, with the mean seconds
-    of its runs; then each class's IoU."""
+    """Markdown: test mIoU of each variant and modality over the eleven classes and over the categories, as mean and
+    half the spread of the seeds, with the number of seeds and the mean seconds of the runs; then each class's IoU."""
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in results:
         if line["run"].endswith(f"_{steps}"):
             cells.setdefault((line["variant"], line["modality"]), []).append(line)
-    columns = {"RGB": ("rgb", "native"), "depth": ("depth", "native"), "depth, every pixel": ("depth", "every_pixel"),
-               "thermal": ("thermal", "native"), "event": ("event", "native")}  # fmt: skip
-    rows = [f"| variant | {' | '.join(columns)} | steps | CPU seconds |", "|---|" + "---|" * (len(columns) + 2)]
-    for name, variant in VARIANTS.items():
-        found = [line for modality in ("rgb", *MODALITIES) for line in cells.get((name, modality), [])]
-        if not found and name in CORRECTIONS:
-            continue
-        numbers = [
-            _mean_and_spread([line[which]["mean_iou"] for line in cells.get((name, modality), [])])
-            for modality, which in columns.values()
+    blocks = []
+    for title, key in (("mIoU of eleven classes", "mean_iou"), ("mIoU of eight categories", "categories")):
+        if cells and not any(key in line["native"] for lines in cells.values() for line in lines):
+            continue  # older results
+        rows = [
+            f"| {title} | {' | '.join(COLUMNS)} | seeds | steps | CPU seconds |",
+            "|---|" + "---|" * (len(COLUMNS) + 3),
         ]
-        if variant.sees_target:
-            numbers[0] = "-"
-        seconds = f"{sum(line['cpu_seconds'] for line in found) / len(found):.0f}" if found else "not run"
-        rows.append(f"| {variant.title} | {' | '.join(numbers)} | {round(steps * variant.steps)} | {seconds} |")
-    rows += ["", "| variant | sensor | " + " | ".join(MADM11.names) + " |", "|---|---|" + "---|" * len(MADM11)]
-    for (name, modality), lines in cells.items():
-        classes = [_mean_and_spread([line["native"]["iou"][label] for line in lines]) for label in MADM11.names]
-        rows.append(f"| {VARIANTS[name].title} | {modality} | {' | '.join(classes)} |")
-    return "\n".join(rows)
+        rows += [row for name in VARIANTS if (row := _row_of(name, key, cells, steps))]
+        blocks.append("\n".join(rows))
+    rows = ["| IoU | sensor | " + " | ".join(MADM11.names) + " |", "|---|---|" + "---|" * len(MADM11)]
+    for name, variant in VARIANTS.items():
+        for modality in ("rgb", *MODALITIES):
+            if lines := cells.get((name, modality)):
+                classes = [_mean_and_spread([line["native"]["iou"][label] for line in lines]) for label in MADM11.names]
+                rows.append(f"| {variant.title} | {modality} | {' | '.join(classes)} |")
+    return "\n\n".join([*blocks, "\n".join(rows)])
+
+
+def _row_of(name: str, key: str, cells: Mapping[tuple[str, str], list[dict[str, Any]]], steps: int) -> str:
+    """A variant's row; empty for a single correction that was not run."""
+    variant = VARIANTS[name]
+    found = [line for modality in ("rgb", *MODALITIES) for line in cells.get((name, modality), [])]
+    if not found and name in CORRECTIONS:
+        return ""
+    numbers = [
+        _mean_and_spread([line[which].get(key) for line in cells.get((name, modality), [])])
+        for modality, which in COLUMNS.values()
+    ]
+    if variant.sees_target:
+        numbers[0] = "-"
+    seeds = ", ".join(str(seed) for seed in sorted({line["seed"] for line in found}))
+    seconds = f"{sum(line['cpu_seconds'] for line in found) / len(found):.0f}" if found else "not run"
+    return f"| {variant.title} | {' | '.join(numbers)} | {seeds} | {round(steps * variant.steps)} | {seconds} |"
 
 
 def _mean_and_spread(values: list[float]) -> str:

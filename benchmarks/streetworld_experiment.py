@@ -26,13 +26,36 @@ from madm_core.streetworld.folder import FolderWriter
 
 logger = logging.getLogger(__name__)
 
-STREETS = {"source": (10, 720), "validation": (11, 48), "target": (12, 400), "test": (13, 40)}
-"""Seed and number of frames of each set: no two share a street, and nothing is ever tuned on the test streets."""
+ALL_SENSORS = ("rgb", "depth", "thermal", "event")
 FRAME_SIZE = (128, 256)
 """Pixels of the sensors, and of the labels that are scored."""
-IMAGE_SIZE = (96, 192)
-"""Pixels of the network: whole frames, made smaller."""
 _START_NS = 1_700_000_000_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """How large an experiment is. No two sets share a street, and nothing is ever tuned on the test streets.
+
+    Args:
+        frames: Number of frames of each of :data:`STREETS`.
+        conditions: Light and weather of all of them, see :data:`madm_core.streetworld.conditions.CONDITIONS`; None
+            draws them anew for each street.
+        image_size: Pixels of the network, (height, width): whole frames, made smaller.
+        steps: Optimisation steps of a run.
+    """
+
+    frames: Mapping[str, int]
+    conditions: str | None
+    image_size: tuple[int, int]
+    steps: int
+
+
+STREETS = {"source": 10, "validation": 11, "target": 12, "test": 13}
+"""Seed of each set."""
+SMALL = Setting({"source": 320, "target": 160, "test": 40}, "day", (64, 128), 300)
+"""The table's: small enough for several seeds on a CPU."""
+LARGE = Setting({"source": 720, "validation": 48, "target": 400, "test": 40}, None, (96, 192), 600)
+"""The demo's models come from this one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +94,12 @@ class Run:
     variant: Variant
     modality: str
     seed: int
-    steps: int
+    setting: Setting
+
+    @property
+    def steps(self) -> int:
+        """Optimisation steps."""
+        return round(self.setting.steps * self.variant.steps)
 
 
 SMALL_SCALE: dict[str, Any] = {
@@ -86,14 +114,20 @@ not move it, and the published counts of pixels are those of 512 x 512 pictures.
 
 
 def make_streets(
-    folder: Path, seed: int, count: int, sensors: Sequence[str] = ("rgb", "depth", "thermal", "event")
+    folder: Path, seed: int, count: int, conditions: str | None, sensors: Sequence[str] = ALL_SENSORS
 ) -> Path:
-    """A StreetWorld folder of independent frames of many streets; left alone when it is complete."""
-    if len(list((folder / "labels").glob("*.png"))) == count:
+    """A StreetWorld folder of independent frames of many streets; left alone when it holds just these."""
+    description = {
+        "seed": seed, "frames": count, "conditions": conditions or "any", "sensors": list(sensors), "window_ms": 125.0
+    }  # fmt: skip
+    card = folder / "streetworld.json"
+    made = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    if made.items() >= description.items() and len(list((folder / "labels").glob("*.png"))) == count:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
-    writer = FolderWriter(folder, {"seed": seed, "frames": count, "window_ms": 125.0})
-    for index, instant in enumerate(street_frames(seed, count, FRAME_SIZE, sensors, window_ms=125.0, event_steps=2)):
+    writer = FolderWriter(folder, description)
+    frames = street_frames(seed, count, FRAME_SIZE, sensors, conditions=conditions, window_ms=125.0, event_steps=2)
+    for index, instant in enumerate(frames):
         writer.add(instant, _START_NS + index * 1_000_000_000)
     return folder
 
@@ -102,10 +136,10 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
     """The configuration of a run, for ``train_adapt`` as well."""
     variant = run.variant
     sensor = "depth" if run.modality == "rgb" else run.modality  # unseen where the training ignores the target
-    frames = {"kind": "streetworld", "resize": list(IMAGE_SIZE)}
+    image_size = list(run.setting.image_size)
+    frames = {"kind": "streetworld", "resize": image_size}
     target = {**frames, "root": str(work / "data" / "target"), "sensor": sensor}
     source = {**frames, "root": str(work / "data" / "source"), "sensor": "rgb"}
-    steps = round(run.steps * variant.steps)
     method = {**SMALL_SCALE, **variant.method, **variant.of_modality.get(run.modality, {})}
     return from_mapping(
         TrainingConfig,
@@ -113,7 +147,7 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
             "output": str(work / "runs" / run.name),
             "base": str(bases[variant.base]),
             "modality": MODALITIES[sensor],
-            "image_size": list(IMAGE_SIZE),
+            "image_size": image_size,
             "architecture": {
                 "projection_channels": [32, 64, 64, 64],
                 "projection_bottleneck": 32,
@@ -124,13 +158,13 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
             "target": {**target, "use_labels": False},
             "recipe": variant.recipe,
             "method": method,
-            "max_steps": steps,
+            "max_steps": run.steps,
             "batch_size": 1,
             "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False, "channels_last": True},
             "log_every": 10,
             "preview_every": 0,
             "validate_every": 0,
-            "checkpoint_every": shared_steps(method_of(variant.recipe, method), steps) or max(1, steps // 2),
+            "checkpoint_every": shared_steps(method_of(variant.recipe, method), run.steps) or max(1, run.steps // 2),
             "cache": str(work / "cache"),
             "seed": run.seed,
         },

@@ -1,6 +1,6 @@
 """The pictures of docs/streetworld.md, from the runs that ``streetworld.py`` left in its work folder.
 
-python benchmarks/streetworld_pictures.py --work runs/streetworld
+python benchmarks/streetworld_pictures.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy.typing as npt
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld import RESULTS, STEPS, VARIANTS, read_results  # noqa: E402
+from benchmarks.streetworld import RESULTS, VARIANTS, read_results  # noqa: E402
+from benchmarks.streetworld_experiment import SMALL  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES  # noqa: E402
 from madm_core.data.frames import Frames  # noqa: E402
 from madm_core.data.sources import open_frames  # noqa: E402
@@ -34,9 +35,9 @@ SMOOTHING = 12
 def main() -> None:
     """Writes every picture for which there are runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path("runs/streetworld"))
+    parser.add_argument("--work", type=Path, default=Path("runs/streetworld-small"))
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=SMALL.steps)
     parser.add_argument("--output", type=Path, default=HERE.parent / "docs" / "images")
     parser.add_argument("--frames", type=int, nargs="+", default=[9, 25], help="numbers of test frames")
     arguments = parser.parse_args()

@@ -1,12 +1,13 @@
-"""``make streetworld-quick``: does adapting help? Source-only against MADM on one modality, from a clean clone.
+"""``make streetworld-quick``: source-only against MADM on one modality, and both against no network at all.
 
 Starts from the base that ships (``demo/madm-street-base``), renders its own streets, trains both, two processes side
-by side, and scores both on streets that neither has seen. The data and the runs are smaller than those of the table.
+by side, and scores both on streets that neither has seen. Fewer frames than the table's small setting.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,8 +19,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
 from benchmarks.streetworld import VARIANTS  # noqa: E402
-from benchmarks.streetworld_experiment import STREETS, Run, make_streets, train  # noqa: E402
-from benchmarks.streetworld_scoring import MODALITIES, evaluate  # noqa: E402
+from benchmarks.streetworld_experiment import SMALL, STREETS, Run, make_streets, train  # noqa: E402
+from benchmarks.streetworld_scoring import MODALITIES, FixedPicture, evaluate, summary  # noqa: E402
 
 FRAMES = {"source": 240, "target": 160, "test": 24}
 ROWS = ("source-only", "madm")
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, default=HERE.parent / "demo" / "madm-street-base")
     parser.add_argument("--work", type=Path, default=Path("runs/streetworld-quick"))
     parser.add_argument("--modality", choices=list(MODALITIES), default="thermal")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=SMALL.steps)
     parser.add_argument("--frames", type=int, nargs=3, default=list(FRAMES.values()), metavar="N",
                         help="labelled colour, unlabelled and test frames")  # fmt: skip
     parser.add_argument("--row", choices=ROWS, help="train and score this row alone (used by the command itself)")
@@ -45,7 +46,7 @@ def main() -> None:
         {"source": "rgb", "target": arguments.modality, "test": arguments.modality}.items(), arguments.frames,
         strict=True,
     ):  # fmt: skip
-        make_streets(arguments.work / "data" / name, STREETS[name][0], count, (sensor,))
+        make_streets(arguments.work / "data" / name, STREETS[name], count, SMALL.conditions, (sensor,))
     print(f"training twice {arguments.steps} steps, one thread each ...", flush=True)
     words = [sys.executable, str(Path(__file__)), "--base", str(arguments.base), "--work", str(arguments.work),
              "--modality", arguments.modality, "--steps", str(arguments.steps)]  # fmt: skip
@@ -61,7 +62,11 @@ def main() -> None:
         print(
             f"{row:12s} {arguments.modality} mIoU {found['mean_iou']:5.1f} %   ({found['cpu_seconds']:.0f} CPU seconds)"
         )
-    print(f"{(time.monotonic() - began) / 60:.1f} minutes; test streets of seed {STREETS['test'][0]}, training seed 0")
+    fixed, _ = evaluate(
+        FixedPicture(arguments.work / "data" / "source"), arguments.modality, arguments.work / "data" / "test"
+    )
+    print(f"no network   {arguments.modality} mIoU {summary(fixed)['mean_iou']:5.1f} %   (one fixed picture)")
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes; test streets of seed {STREETS['test']}, training seed 0")
 
 
 def run(row: str, arguments: argparse.Namespace) -> dict[str, float]:
@@ -69,10 +74,11 @@ def run(row: str, arguments: argparse.Namespace) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(1)
-    chosen = Run(f"{row}_{arguments.modality}", VARIANTS[row], arguments.modality, 0, arguments.steps)
+    setting = dataclasses.replace(SMALL, steps=arguments.steps)
+    chosen = Run(f"{row}_{arguments.modality}", VARIANTS[row], arguments.modality, 0, setting)
     model, measured = train(chosen, arguments.work, {"pretrained": arguments.base})
     found, _ = evaluate(model, arguments.modality, arguments.work / "data" / "test")
-    return {"mean_iou": 100 * found.mean_iou, "cpu_seconds": measured["cpu_seconds"]}
+    return {"mean_iou": summary(found)["mean_iou"], "cpu_seconds": measured["cpu_seconds"]}
 
 
 if __name__ == "__main__":

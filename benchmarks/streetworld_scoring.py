@@ -17,7 +17,7 @@ from madm_core.data.crops import Picture, resize_labels
 from madm_core.data.frames import FrameFiles, Frames, read_label_file
 from madm_core.data.samples import Sample, TrainingSamples
 from madm_core.data.sources import open_frames
-from madm_core.evaluation.metrics import Scores, confusion_matrix, scores
+from madm_core.evaluation.metrics import Matrix, confusion_matrix, scores
 from madm_core.labels import IGNORE, MADM11
 from madm_core.modalities import modality_from_dict
 from madm_core.model_directory import load_model_directory
@@ -28,6 +28,17 @@ MODALITIES: dict[str, dict[str, Any]] = {
     "thermal": {"name": "thermal"},
     "event": {"name": "event", "window_ms": 125.0},
 }
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "sky": ("sky",),
+    "building": ("building", "fence", "wall"),
+    "post": ("pole", "traffic sign"),
+    "person": ("person",),
+    "road": ("road",),
+    "sidewalk": ("sidewalk",),
+    "vegetation": ("vegetation",),
+    "car": ("car",),
+}
+"""The eleven classes with those merged that look alike where eight pixels are one latent cell."""
 
 
 class ScoredRunner:
@@ -102,17 +113,34 @@ def _labels_of_size(path: Path, size: tuple[int, int] | None) -> Picture:
     return labels if size is None else resize_labels(labels, size)
 
 
-def evaluate(model: Path | Segmenter, modality: str, folder: Path) -> tuple[Scores, Scores]:
+class FixedPicture:
+    """What a network is worth that does not look: it always answers with each pixel's most frequent class.
+
+    Args:
+        folder: StreetWorld folder whose labels are counted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        labels = np.stack([read_label_file(path) for path in sorted((folder / "labels").glob("*.png"))])
+        counts = np.stack([(labels == class_id).sum(0) for class_id in MADM11.ids])
+        self.labels = counts.argmax(0).astype(np.uint8)
+
+    def segment(self, image: object) -> FixedPicture:
+        """The answer, whatever the picture is."""
+        return self
+
+
+def evaluate(model: Path | Segmenter | FixedPicture, modality: str, folder: Path) -> tuple[Matrix, Matrix]:
     """Scores a model at the sensor's size (the ``native`` protocol).
 
     Args:
-        model: A model directory, or what was loaded from one.
+        model: A model directory, what was loaded from one, or what does without.
         modality: Which sensor's frames; ``rgb`` scores the source's own.
         folder: StreetWorld folder.
 
     Returns:
-        Scores of what the node would publish, where pixels without a measurement have no label and count as misses;
-        and scores with a label for every pixel.
+        Confusion matrices, (11, 12), of what the node would publish, where pixels without a measurement have no label
+        and count as misses; and with a label for every pixel.
     """
     if isinstance(model, Path):
         loaded = load_model_directory(model)
@@ -135,15 +163,25 @@ def evaluate(model: Path | Segmenter, modality: str, folder: Path) -> tuple[Scor
         if valid is not None:
             labels = np.where(valid, labels, np.uint8(IGNORE))
         matrices[0] += confusion_matrix(labels, truth, len(MADM11))
-    return scores(matrices[0]), scores(matrices[1])
+    return matrices[0], matrices[1]
 
 
-def summary(found: Scores) -> dict[str, Any]:
-    """What a result line keeps, in percent."""
+def summary(matrix: Matrix) -> dict[str, Any]:
+    """What a result line keeps of a confusion matrix of MADM11, in percent; ``categories`` is the mean of those."""
+    found = scores(matrix)
     classes = {name: None if np.isnan(iou) else round(100 * float(iou), 2) for name, iou in zip(
         MADM11.names, found.iou, strict=True)}  # fmt: skip
     return {
         "mean_iou": round(100 * found.mean_iou, 2),
         "pixel_accuracy": round(100 * found.pixel_accuracy, 2),
+        "categories": round(100 * scores(merged(matrix)).mean_iou, 2),
         "iou": classes,
     }
+
+
+def merged(matrix: Matrix) -> Matrix:
+    """An (11, 12) confusion matrix of MADM11 (the last column: no label) as the (8, 9) one of :data:`CATEGORIES`."""
+    groups = np.array([[name in names for name in MADM11.names] for names in CATEGORIES.values()], np.int64)
+    columns = np.pad(groups, ((0, 1), (0, 1)))
+    columns[-1, -1] = 1
+    return np.asarray(groups @ matrix @ columns.T)

@@ -4,13 +4,14 @@
     python demo/train_models.py --base runs/madm-street-base               # the base in half precision, three models
 
 Each model is adapted: it learns from labelled colour pictures and unlabelled frames of its own sensor, by
-``recipe: madm``. No label of a depth, thermal or event frame is ever used. The runs are those of the row ``madm`` of
-``benchmarks/streetworld.py`` with seed 0; where that has made them already, they are taken from there.
+``recipe: madm``. No label of a depth, thermal or event frame is ever used. The method is that of the row ``madm`` of
+``benchmarks/streetworld.py``, the pictures are larger, of all weathers and more.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import shutil
 import sys
@@ -23,8 +24,8 @@ from transformers import CLIPTextModel
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld import STEPS, VARIANTS  # noqa: E402
-from benchmarks.streetworld_experiment import STREETS, Run, make_streets, train  # noqa: E402
+from benchmarks.streetworld import VARIANTS  # noqa: E402
+from benchmarks.streetworld_experiment import LARGE, STREETS, Run, make_streets, train  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES  # noqa: E402
 from madm_core.model_directory import load_model_directory, save_model_directory  # noqa: E402
 
@@ -37,16 +38,17 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="directory that train_street_base wrote")
     parser.add_argument("--work", type=Path, default=Path("runs/streetworld"), help="folder of data and runs")
     parser.add_argument("--output", type=Path, default=HERE)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=LARGE.steps)
     parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     ship_base(arguments.base, arguments.output / "madm-street-base")
     for name in ("source", "target"):
-        make_streets(arguments.work / "data" / name, *STREETS[name])
+        make_streets(arguments.work / "data" / name, STREETS[name], LARGE.frames[name], LARGE.conditions)
+    setting = dataclasses.replace(LARGE, steps=arguments.steps)
     for modality in arguments.modality:
-        run = Run(f"{ROW}_{modality}_{SEED}_{arguments.steps}", VARIANTS[ROW], modality, SEED, arguments.steps)
+        run = Run(f"{ROW}_{modality}_{SEED}_{arguments.steps}", VARIANTS[ROW], modality, SEED, setting)
         model, _ = train(run, arguments.work, {"pretrained": arguments.base})
         target = ship(model, arguments.output / "models" / f"street-{modality}", modality, arguments.steps)
         print(f"{target} is ready")
@@ -56,7 +58,6 @@ def ship(trained: Path, target: Path, modality: str, steps: int) -> Path:
     """Writes the model in half precision, with a description that any reader understands."""
     model = load_model_directory(trained)
     made = model.description["provenance"]
-    labelled, unlabelled = STREETS["source"], STREETS["target"]
     return save_model_directory(
         target,
         model.network.cast(torch.float16),
@@ -69,8 +70,11 @@ def ship(trained: Path, target: Path, modality: str, steps: int) -> Path:
             "method": made["method"],
             "base": "madm-street-base",
             "command": f"python demo/train_models.py --base runs/madm-street-base --steps {steps}",
-            "labelled colour frames": {"streets of seed": labelled[0], "frames": labelled[1]},
-            f"unlabelled {modality} frames": {"streets of seed": unlabelled[0], "frames": unlabelled[1]},
+            "labelled colour frames": {"streets of seed": STREETS["source"], "frames": LARGE.frames["source"]},
+            f"unlabelled {modality} frames": {
+                "streets of seed": STREETS["target"],
+                "frames": LARGE.frames["target"],
+            },
             "seed": SEED,
             "license": "Apache-2.0",
         },

@@ -30,11 +30,14 @@ class AutoencoderTraining:
         steps: Optimisation steps.
         batch_size: Crops a step.
         palettes: How many of these are palette pictures.
+        photos: How many of the others are plain photographs; the rest are drawn in any style.
         crop: Height and width of the crops in pixels, a multiple of 8.
         learning_rate: Peak learning rate; see :func:`warm_cosine`.
         kl_weight: Weight of the divergence from a standard normal, which keeps latents near each other where pictures
             are.
         palette_weight: Weight of the cross-entropy of the nearest palette colour.
+        color_weight: Weight of :func:`color_error`. Streets are grey by and large: the error of the pixels alone hardly
+            rewards colour.
         class_balance: A class weighs in that cross-entropy as its share of the pixels to the power of minus this: 0
             counts all pixels alike, 0.5 lifts poles, signs and persons, 1 counts all classes alike.
         seed: Seed of crops, styles and posterior samples.
@@ -43,10 +46,12 @@ class AutoencoderTraining:
     steps: int = 2000
     batch_size: int = 8
     palettes: int = 4
+    photos: int = 0
     crop: int = 96
     learning_rate: float = 1.5e-3
     kl_weight: float = 1e-5
     palette_weight: float = 0.1
+    color_weight: float = 0.0
     class_balance: float = 0.0
     seed: int = 0
 
@@ -79,9 +84,11 @@ def train_autoencoder(
         losses = {
             "reconstruction": functional.l1_loss(decoded, images),
             "palette": palette_cross_entropy(decoded[: len(labels)], labels, weights_of_classes),
+            "color": color_error(decoded, images),
             "kl": posterior.kl().mean() / posterior.mean[0].numel(),
         }
-        weights = {"reconstruction": 1.0, "palette": settings.palette_weight, "kl": settings.kl_weight}
+        weights = {"reconstruction": 1.0, "palette": settings.palette_weight, "color": settings.color_weight,
+                   "kl": settings.kl_weight}  # fmt: skip
         loss = sum((weights[name] * value for name, value in losses.items()), torch.zeros(()))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -91,6 +98,13 @@ def train_autoencoder(
         report(step + 1, {name: float(value.detach()) for name, value in losses.items()})
     autoencoder.eval()
     autoencoder.register_to_config(scaling_factor=1.0 / _latent_deviation(autoencoder, pictures))
+
+
+def color_error(decoded: Tensor, images: Tensor) -> Tensor:
+    """Mean absolute error of what is left of two (B, 3, H, W) pictures in [-1, 1] without their grey, in blocks of 4x4
+    pixels: colour matters more than where exactly it ends."""
+    difference = decoded - images
+    return functional.avg_pool2d(difference - difference.mean(1, keepdim=True), 4).abs().mean()
 
 
 def class_weights(labels: npt.NDArray[np.uint8], balance: float) -> Tensor:
@@ -160,7 +174,7 @@ def _batch(pictures: Pictures, settings: AutoencoderTraining, rng: np.random.Gen
             labels.append(label.astype(np.int64))
             images.append((MADM11.colorize(label) / 255).astype(np.float32))
         else:
-            style = str(rng.choice(list(STYLES)))
+            style = "photo" if index < settings.palettes + settings.photos else str(rng.choice(list(STYLES)))
             images.append(in_style(pictures.images[window][:, flip], style, rng))
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous() * 2 - 1
     return batch, torch.from_numpy(np.stack(labels))

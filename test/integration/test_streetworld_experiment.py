@@ -11,6 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 from madm_core.data.sources import open_frames
+from madm_core.evaluation.metrics import scores
 from madm_core.labels import MADM11
 from madm_core.modalities import modality_named
 from madm_core.model.tiny_base import write_tiny_base
@@ -26,7 +27,6 @@ def bench():
     from benchmarks import streetworld, streetworld_experiment, streetworld_scoring
 
     patch.setattr(streetworld_experiment, "FRAME_SIZE", (64, 128))
-    patch.setattr(streetworld_experiment, "IMAGE_SIZE", (32, 64))
     patch.setitem(streetworld_experiment.SMALL_SCALE, "rare_class_min_pixels", 1)
 
     class Modules:
@@ -43,17 +43,19 @@ def place(bench, tmp_path_factory):
     """A folder with streets, and a base."""
     folder = tmp_path_factory.mktemp("streetworld")
     for name, seed in (("source", 1), ("target", 2)):
-        bench.experiment.make_streets(folder / "data" / name, seed, 3, ("rgb", "depth"))
+        bench.experiment.make_streets(folder / "data" / name, seed, 3, "day", ("rgb", "depth"))
     return folder, {"pretrained": write_tiny_base(folder / "base", norm_groups=4)}
 
 
 def run(bench, name, steps=4):
-    return bench.experiment.Run(f"{name}_depth_0_{steps}", bench.table.VARIANTS[name], "depth", 0, steps)
+    setting = dataclasses.replace(bench.experiment.SMALL, image_size=(32, 64), steps=steps)
+    return bench.experiment.Run(f"{name}_depth_0_{steps}", bench.table.VARIANTS[name], "depth", 0, setting)
 
 
 def test_the_streets_alone_are_made_where_the_shipped_configurations_look(bench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench.table, "STREETS", dict.fromkeys(bench.table.STREETS, (1, 1)))
+    one_frame_each = dataclasses.replace(bench.table.LARGE, frames=dict.fromkeys(bench.table.STREETS, 1))
+    monkeypatch.setattr(bench.table, "LARGE", one_frame_each)
     monkeypatch.setattr("sys.argv", ["streetworld.py", "--data-only"])
     bench.table.main()
     files = [*ROOT.glob("config/train/streetworld_*.yaml"), *ROOT.glob("config/train/distill_streetworld_*.yaml")]
@@ -113,7 +115,7 @@ def test_warm_ups_are_shared_only_where_they_are_the_same(bench, place):
 def test_pseudo_labels_are_compared_with_the_labels_of_the_very_same_window(bench, place, tmp_path):
     work, bases = place
     target = tmp_path / "data" / "target"
-    bench.experiment.make_streets(target, 2, 3, ("rgb", "depth"))
+    bench.experiment.make_streets(target, 2, 3, "day", ("rgb", "depth"))
     for path in (target / "labels").glob("*.png"):  # a depth sensor that measures the class: 2 m, 4 m, 8 m ...
         ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         cv2.imwrite(str(target / "depth" / path.name), (1500 * 1.35**ids).astype(np.uint16))
@@ -158,19 +160,57 @@ def test_unmeasured_pixels_are_misses_of_the_native_score(bench, place):
         def segment(self, image):
             return type("Prediction", (), {"labels": truths.pop(0)})
 
-    native, every_pixel = bench.scoring.evaluate(Perfect(), "depth", folder)
+    native, every_pixel = (scores(matrix) for matrix in bench.scoring.evaluate(Perfect(), "depth", folder))
     assert every_pixel.mean_iou == 1
     assert native.iou[MADM11.names.index("sky")] == 0  # no depth camera measures the sky
     assert native.iou[MADM11.names.index("road")] > 0.9
 
 
+def test_a_fixed_picture_shows_the_most_frequent_class_of_each_pixel(bench, tmp_path):
+    (tmp_path / "labels").mkdir()
+    for number, ids in enumerate(([5, 1], [5, 0], [6, 0])):
+        cv2.imwrite(str(tmp_path / "labels" / f"{number}.png"), np.array([ids], np.uint8))
+    assert bench.scoring.FixedPicture(tmp_path).segment(None).labels.tolist() == [[5, 0]]
+
+
+def test_categories_merge_classes_that_look_alike(bench):
+    matrix = np.zeros((11, 12), np.int64)
+    ids = {name: index for index, name in enumerate(MADM11.names)}
+    matrix[ids["wall"], ids["fence"]] = 30  # truth wall, predicted fence: the same category
+    matrix[ids["traffic sign"], ids["pole"]] = 10
+    matrix[ids["pole"], ids["sky"]] = 10
+    matrix[ids["road"], ids["road"]] = 40
+    matrix[ids["road"], -1] = 10  # no label: a miss
+    found = dict(zip(bench.scoring.CATEGORIES, scores(bench.scoring.merged(matrix)).iou, strict=True))
+    assert found["building"] == 1
+    assert found["post"] == 0.5
+    assert found["road"] == 0.8
+    assert bench.scoring.summary(matrix)["categories"] == pytest.approx(100 * (1 + 0.5 + 0.8) / 3, abs=0.01)
+    assert sorted(name for names in bench.scoring.CATEGORIES.values() for name in names) == sorted(MADM11.names)
+
+
+def test_streets_of_another_weather_are_made_anew(bench, tmp_path):
+    folder = bench.experiment.make_streets(tmp_path / "streets", 1, 1, "day", ("rgb",))
+    picture = next((folder / "rgb").iterdir())
+    before = picture.read_bytes()
+    picture.touch()
+    stamp = picture.stat().st_mtime_ns
+    bench.experiment.make_streets(folder, 1, 1, "day", ("rgb",))
+    assert picture.stat().st_mtime_ns == stamp
+    bench.experiment.make_streets(folder, 1, 1, "night", ("rgb",))
+    assert picture.read_bytes() != before
+    assert json.loads((folder / "streetworld.json").read_text())["conditions"] == "night"
+
+
 def test_the_table_says_what_was_not_run(bench):
     def line(seed, value):
-        scores = {"mean_iou": value, "pixel_accuracy": 0.0, "iou": dict.fromkeys(MADM11.names, value)}
-        return {"run": f"madm_depth_{seed}_600", "variant": "madm", "modality": "depth", "seed": seed,
+        scores = {"mean_iou": value, "pixel_accuracy": 0.0, "categories": 2 * value,
+                  "iou": dict.fromkeys(MADM11.names, value)}  # fmt: skip
+        return {"run": f"madm_depth_{seed}_300", "variant": "madm", "modality": "depth", "seed": seed,
                 "native": scores, "every_pixel": {**scores, "mean_iou": 30.0}, "cpu_seconds": 300.0}  # fmt: skip
 
-    text = bench.table.table([line(0, 20.0), line(1, 23.0)], 600)
-    assert "| MADM, `recipe: madm` | - | 21.5 ± 1.5 | 30.0 ± 0.0 | not run | not run | 600 | 300 |" in text
+    text = bench.table.table([line(0, 20.0), line(1, 23.0)], 300)
+    assert "| MADM, `recipe: madm` | - | 21.5 ± 1.5 | 30.0 ± 0.0 | not run | not run | 0, 1 | 300 | 300 |" in text
+    assert "| MADM, `recipe: madm` | - | 43.0 ± 3.0 |" in text
     assert "| MADM, `recipe: madm` | depth | 21.5 ± 1.5 |" in text
-    assert "21.5" not in bench.table.table([line(0, 20.0), line(1, 23.0)], 300)
+    assert "21.5" not in bench.table.table([line(0, 20.0), line(1, 23.0)], 100)

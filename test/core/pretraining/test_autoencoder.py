@@ -7,11 +7,13 @@ from madm_core.labels import IGNORE, MADM11
 from madm_core.pretraining.autoencoder import (
     AutoencoderTraining,
     class_weights,
+    color_error,
     palette_cross_entropy,
     palette_recovery,
     train_autoencoder,
 )
 from madm_core.pretraining.pictures import Pictures
+from madm_core.pretraining.styles import in_style
 
 
 def small_autoencoder():
@@ -43,6 +45,35 @@ def test_training_lowers_the_losses_and_scales_the_latents(pictures):
     with torch.inference_mode():
         latents = autoencoder.encode(images).latent_dist.mean * autoencoder.config.scaling_factor
     assert float(latents.std()) == pytest.approx(1, rel=0.05)
+
+
+def test_grey_is_no_colour_and_blocks_are_means():
+    image = torch.zeros(1, 3, 8, 8)
+    assert float(color_error(image + 0.5, image)) == pytest.approx(0, abs=1e-6)
+    red = image.clone()
+    red[0, 0, :4, :4] = 0.9  # 0.6 above the grey of 0.3 in red, 0.3 below it in green and blue; in one block of four
+    assert float(color_error(red, image)) == pytest.approx((0.6 + 0.3 + 0.3) / 3 / 4)
+
+
+def test_photos_and_the_weight_on_colour_are_used(pictures, monkeypatch):
+    styles = []
+
+    def recorded(picture, style, rng):
+        styles.append(style)
+        return in_style(picture, style, rng)
+
+    monkeypatch.setattr("madm_core.pretraining.autoencoder.in_style", recorded)
+
+    def color_errors(weight):
+        losses = []
+        settings = AutoencoderTraining(steps=3, batch_size=4, palettes=1, photos=3, crop=32, color_weight=weight)
+        train_autoencoder(small_autoencoder(), pictures, settings, lambda _, loss: losses.append(loss["color"]))
+        return losses
+
+    plain, weighed = color_errors(0.0), color_errors(4.0)
+    assert styles == ["photo"] * 2 * 3 * 3
+    assert plain[0] == weighed[0]
+    assert plain[2] != weighed[2]
 
 
 def test_palette_cross_entropy_wants_the_right_colour():
