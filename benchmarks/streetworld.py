@@ -254,14 +254,14 @@ def table(results: Iterable[dict[str, Any]], steps: int) -> str:
             if lines := cells.get((name, modality)):
                 classes = [_mean_and_spread([line["native"]["iou"][label] for line in lines]) for label in MADM11.names]
                 rows.append(f"| {variant.title} | {modality} | {' | '.join(classes)} |")
-    return "\n\n".join([*blocks, "\n".join(rows)])
+    missing = [variant.title for name, variant in {**MAIN, **ABLATIONS}.items() if not _lines_of(name, cells)]
+    return "\n\n".join([*blocks, "\n".join(rows), *([f"Not run: {'; '.join(missing)}."] if missing else [])])
 
 
 def _row_of(name: str, key: str, cells: Mapping[tuple[str, str], list[dict[str, Any]]], steps: int) -> str:
-    """A variant's row; empty for a single correction that was not run."""
-    variant = VARIANTS[name]
-    found = [line for modality in ("rgb", *MODALITIES) for line in cells.get((name, modality), [])]
-    if not found and name in CORRECTIONS:
+    """A variant's row; empty when it was not run."""
+    variant, found = VARIANTS[name], _lines_of(name, cells)
+    if not found:
         return ""
     numbers = [
         _mean_and_spread([line[which].get(key) for line in cells.get((name, modality), [])])
@@ -270,8 +270,12 @@ def _row_of(name: str, key: str, cells: Mapping[tuple[str, str], list[dict[str, 
     if variant.sees_target:
         numbers[0] = "-"
     seeds = ", ".join(str(seed) for seed in sorted({line["seed"] for line in found}))
-    seconds = f"{sum(line['cpu_seconds'] for line in found) / len(found):.0f}" if found else "not run"
+    seconds = f"{sum(line['cpu_seconds'] for line in found) / len(found):.0f}"
     return f"| {variant.title} | {' | '.join(numbers)} | {seeds} | {round(steps * variant.steps)} | {seconds} |"
+
+
+def _lines_of(name: str, cells: Mapping[tuple[str, str], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [line for modality in ("rgb", *MODALITIES) for line in cells.get((name, modality), [])]
 
 
 def _mean_and_spread(values: list[float]) -> str:

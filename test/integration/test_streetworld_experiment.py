@@ -213,4 +213,6 @@ def test_the_table_says_what_was_not_run(bench):
     assert "| MADM, `recipe: madm` | - | 21.5 ± 1.5 | 30.0 ± 0.0 | not run | not run | 0, 1 | 300 | 300 |" in text
     assert "| MADM, `recipe: madm` | - | 43.0 ± 3.0 |" in text
     assert "| MADM, `recipe: madm` | depth | 21.5 ± 1.5 |" in text
+    assert "; self-training; self-training + appearance augmentation; " in text.splitlines()[-1]
+    assert "`recipe: madm`;" not in text.splitlines()[-1]
     assert "21.5" not in bench.table.table([line(0, 20.0), line(1, 23.0)], 100)
