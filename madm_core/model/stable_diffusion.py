@@ -18,6 +18,8 @@ from madm_core.model.base_files import find_base, read_json
 logger = logging.getLogger(__name__)
 
 _MAX_TIMESTEPS = 100_000
+_MAX_LAYERS = 64
+"""diffusers makes layers one after the other: with a damaged number it would do so until the memory is full."""
 """Far above any diffusion model's 1000: the schedule is made as an array."""
 
 _Model = TypeVar("_Model", UNet2DConditionModel, AutoencoderKL, AutoencoderTiny)
@@ -151,6 +153,21 @@ def load_vae(directory: Path) -> AutoencoderKL:
     return load_component(AutoencoderKL, directory / "vae")
 
 
+def _check_layers(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a configuration of more layers than any network of this kind has."""
+
+    def largest(value: Any) -> float:
+        if isinstance(value, list):
+            return max(map(largest, value), default=0)
+        return value if isinstance(value, (int, float)) else 0
+
+    for key, value in config.items():
+        if "layers" in key and not largest(value) <= _MAX_LAYERS:
+            raise BaseModelError(
+                f"the configuration of {name} cannot be used", got=f"{key}: {value}", expected=f"at most {_MAX_LAYERS}"
+            )
+
+
 def model_from_config(
     model_class: type[_Model], config: Mapping[str, Any], state: Mapping[str, Tensor], name: str
 ) -> _Model:
@@ -165,6 +182,7 @@ def model_from_config(
     Raises:
         BaseModelError: A tensor is missing, not expected or of another shape.
     """
+    _check_layers(config, name)
     try:
         with torch.device("meta"):
             model: _Model = model_class.from_config(dict(config))
@@ -210,6 +228,8 @@ def load_component(model_class: type[_Model], directory: Path) -> _Model:
     Raises:
         BaseModelError: It is missing, damaged or another network.
     """
+    if (directory / "config.json").is_file():
+        _check_layers(read_json(directory / "config.json"), str(directory))
     try:
         model, report = model_class.from_pretrained(
             directory, output_loading_info=True, torch_dtype=torch.float32, local_files_only=True

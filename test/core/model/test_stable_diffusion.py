@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from madm_core.errors import BaseModelError
-from madm_core.model.stable_diffusion import check_shapes, load_base, model_from_config, noise_schedule
+from madm_core.model.stable_diffusion import (
+    check_shapes,
+    load_base,
+    load_component,
+    model_from_config,
+    noise_schedule,
+)
 
 
 @pytest.fixture
@@ -94,6 +100,14 @@ class TestDamagedWeights:
     def test_a_configuration_without_sense(self, base: Path, part: str) -> None:
         change_json(base / part / "config.json", {"norm_num_groups": 0})
         with pytest.raises(BaseModelError, match=part):
+            load_base(base)
+
+    @pytest.mark.parametrize("layers", [2**63, 1e9, [2, 2, 2, 10**6]])
+    def test_layers_without_end(self, base: Path, part: str, layers: object) -> None:
+        change_json(base / part / "config.json", {"layers_per_block": layers})
+        with pytest.raises(BaseModelError, match="layers"):
+            load_component(UNet2DConditionModel if part == "unet" else AutoencoderKL, base / part)
+        with pytest.raises(BaseModelError, match="layers"):
             load_base(base)
 
     def test_none(self, base: Path, part: str) -> None:
