@@ -66,6 +66,9 @@ TARGETS = {
     "accumulation": Target(
         "madm_core.events.accumulation", (*VOXEL_TESTS, "test/core/events/test_streaming.py"), kernels=True
     ),
+    "event_blocks": Target(
+        "madm_core.events.event_blocks", (*VOXEL_TESTS, "test/core/events/test_streaming.py"), kernels=True
+    ),
     "folding": Target("madm_core.events.folding", VOXEL_TESTS, kernels=True),
     "segments": Target("madm_core.events.segments", VOXEL_TESTS, kernels=True),
     "packed_sums": Target("madm_core.events.packed_sums", VOXEL_TESTS, kernels=True),
