@@ -43,7 +43,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    ship_base(arguments.base, arguments.output / "madm-street-base")
+    shipped = arguments.output / "madm-street-base"
+    if shipped.resolve() != arguments.base.resolve():
+        ship_base(arguments.base, shipped)
     for name in ("source", "target"):
         make_streets(arguments.work / "data" / name, STREETS[name], LARGE.frames[name], LARGE.conditions)
     setting = dataclasses.replace(LARGE, steps=arguments.steps)
@@ -64,6 +66,7 @@ def ship(trained: Path, target: Path, modality: str, steps: int) -> Path:
         modality=model.modality,
         label_set=model.label_set,
         image_size=model.image_size,
+        input_statistics=model.input_statistics,
         provenance={
             "summary": f"adapted by recipe madm without any {modality} label, {made['steps']} steps, synthetic streets",
             "recipe": "madm",
