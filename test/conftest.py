@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The one test of two threads shall not spin while it waits for a core that others use.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Started in the background of a script, tests would hand on to processes that Ctrl-C is to be ignored; they test it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
