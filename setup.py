@@ -78,7 +78,15 @@ setup(
         "viz": ["rerun-sdk>=0.23"],
         "docs": ["matplotlib>=3.8", "mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"],
         # colcon test looks for an extra of this name that holds pytest.
-        "test": ["hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
+        # kornia: what the colour jitter is held against.
+        "test": [
+            "hypothesis>=6.100",
+            "kornia>=0.8",
+            "psutil>=5.9",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
+        ],
         "dev": [
             "colcon-common-extensions==0.3.0",
             "colcon-ros==0.5.0",
