@@ -109,7 +109,7 @@ def bridge_module(decoded: np.ndarray, *, broken: bool = False, wanted: str = "r
             if isinstance(message, tuple):
                 assert encoding == "passthrough"
                 return message[0] * (2 if broken else 1)
-            assert encoding == wanted
+            assert encoding == wanted and message is not None
             return decoded
 
     module = ModuleType("cv_bridge")

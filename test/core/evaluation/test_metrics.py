@@ -67,6 +67,11 @@ def test_a_class_only_predicted_is_not_in_the_mean_but_in_the_references():
     assert found.mean_iou == 0.5 and found.mean_iou_reference == 0.25
 
 
+def test_one_predicted_pixel_counts_a_class_in_the_references_mean():
+    found = scores(confusion_matrix(np.array([[0, 0, 0, 1]], np.uint8), np.zeros((1, 4), np.uint8), 3))
+    assert (found.mean_iou, found.mean_iou_reference) == pytest.approx((0.75, 0.375))
+
+
 def test_scores_as_json():
     truth = np.array([[0, 0, 0, 1, 255]], np.uint8)
     found = scores(confusion_matrix(np.array([[0, 0, 1, 1, 0]], np.uint8), truth, 11)).to_dict(MADM11)
