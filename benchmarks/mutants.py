@@ -3,7 +3,7 @@
 Mutmut's operators make the mutants: a number or an operator changed, an argument left out, a condition forced, an
 assigned value replaced by None. Mutmut's own runner leaves decorated functions out, and so all event kernels; here each
 mutant replaces its module in a fork of a process that has the libraries loaded, and the kernels are compiled from it.
-Texts of errors and log lines are not mutated, but the reasons of errors, which users count, are.
+Log lines and errors without a reason are not mutated; errors with one, which users count, are, their texts too.
 
     make mutants
     python benchmarks/mutants.py [--only NAME] [--sample N] [--seed 0] [--line N] [--json FILE]

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from madm_ros.diagnostics import ERROR, OK, WARN, Report, diagnostic_array, frame_values, text_values, timing_values
 from madm_ros.input_monitor import silence_problem
 from madm_ros.publishers import DIAGNOSTICS_TOPIC
+from madm_ros.recent_frames import FrameFacts
 from madm_ros.watchdog import PacketLoss, Watchdog, judge_frames
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Health:
         self._watchdog = Watchdog(node.warn, lambda text: node.get_logger().info(text))
         self._packet_loss = PacketLoss()
         self._findings: dict[str, str] = {}
+        self._recent: FrameFacts | None = None
         self.latest: Sequence[DiagnosticStatus] = ()
         """The statuses published last."""
         self.published_s = time.monotonic()
@@ -56,6 +58,7 @@ class Health:
 
     def _look(self) -> None:
         stream = self._node.stream
+        self._recent = stream.pipeline.recent.usual() if stream is not None else None
         if stream is None or not stream.input.subscribed:
             self._findings = {}
             self._watchdog.forget()
@@ -65,7 +68,7 @@ class Health:
 
     def _judge(self, stream: Stream) -> dict[str, str]:
         values, found = self._node.values, {}
-        recent, model = stream.pipeline.recent.usual(), self._node.model
+        recent, model = self._recent, self._node.model
         if recent is not None and model is not None:
             found = judge_frames(recent, values, model.segmenter.label_set, model.segmenter.input_statistics)
         busy_s = stream.worker.busy_s
@@ -153,14 +156,12 @@ class Health:
         return report
 
     def _output(self) -> Report:
-        node, report = self._node, Report()
-        recent = node.stream.pipeline.recent.usual() if node.stream is not None else None
-        if recent is not None and node.model is not None and recent.top_class is not None:
-            names = node.model.segmenter.label_set.names
+        recent, model, report = self._recent, self._node.model, Report()
+        if recent is not None and model is not None and recent.top_class is not None:
             report.values = text_values(
                 {
                     "mean_confidence": recent.confidence,
-                    "top_class": names[recent.top_class] if recent.top_class < len(names) else recent.top_class,
+                    "top_class": model.segmenter.label_set.names[recent.top_class],
                     "top_class_share": recent.top_share,
                 }
             )

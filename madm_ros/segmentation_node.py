@@ -7,9 +7,8 @@ executor is not used: it stalls under load (ros2/rclpy#1223) and would queue old
 from __future__ import annotations
 
 import threading
-import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -22,6 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from madm_core.errors import MadmError
 from madm_ros import parameters as parameter_rules
+from madm_ros.executor_turn import NextTurn
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.health import Health
 from madm_ros.model_loading import load_model, load_segmenter
@@ -246,7 +246,7 @@ class SegmentationNode(LifecycleNode):
         thread = threading.Thread(target=self._load_into, args=(outcome,), name="model-reload", daemon=True)
         thread.start()
         while thread.is_alive():
-            await _NextSpin()
+            await NextTurn()
         self.reloading = False
         response.success, response.message = self._change_model(outcome[0])
         if response.success:
@@ -292,11 +292,3 @@ class SegmentationNode(LifecycleNode):
         self._release()
         self._clock_jumps.unregister()
         super().destroy_node()
-
-
-class _NextSpin:
-    """Awaited in a callback: come back at the executor's next turn, without making it a busy loop."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        time.sleep(0.005)
-        yield

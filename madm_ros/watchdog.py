@@ -117,8 +117,7 @@ def judge_frames(
             f"mean confidence {recent.confidence:.2f}; expected {parameters.min_mean_confidence:g} or more"
         )
     if recent.top_class is not None and 0 < parameters.max_class_share < recent.top_share:
-        names = label_set.names
-        name = names[recent.top_class] if recent.top_class < len(names) else str(recent.top_class)
+        name = label_set.names[recent.top_class]
         found["class_collapse"] = (
             f"{recent.top_share:.1%} of all pixels are {name!r}; expected {parameters.max_class_share:.1%} at most"
         )

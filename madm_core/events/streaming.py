@@ -217,9 +217,7 @@ class EventStream:
             return None
         self.statistics.dropped_packets += 1
         self._mark_gap()
-        if verdict == "late":
-            return []
-        return self._finish(self._windows.advance(self._clock.tick(stamp_ns)))
+        return [] if verdict == "late" else self._finish(self._windows.advance(self._clock.tick(stamp_ns)))
 
     def _mark_gap(self) -> None:
         if self._decoder is not None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from madm_core.labels import IGNORE, Labels, LabelSet
+from madm_core.labels import Labels, LabelSet
 from madm_core.pictures import Picture, confidence_image, overlay_image, to_uint8
 
 Layout = Literal["row", "column"]
@@ -71,12 +71,6 @@ def panels(frame: PreviewFrame) -> list[Picture]:
         overlay_image(seen, labels, frame.label_set, frame.opacity),
         confidence_image(to_uint8(confidence), labels),
     ]
-
-
-def mean_confidence(frame: PreviewFrame) -> float | None:
-    """Mean confidence of the pixels that have a class; None when none has."""
-    labelled = frame.labels != IGNORE
-    return float(frame.confidence[labelled].mean()) if labelled.any() else None
 
 
 def class_shares(labels: Labels) -> list[float]:

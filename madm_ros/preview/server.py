@@ -50,7 +50,7 @@ _HEADERS = {
 """With every answer: nothing from elsewhere, in no other page, kept nowhere."""
 
 
-class PreviewServer:
+class PreviewServer(LoopbackServer):
     """Serves the page at ``http://127.0.0.1:<port>/`` from threads of its own until it is stopped.
 
     Args:
@@ -70,8 +70,14 @@ class PreviewServer:
         status: Callable[[], Mapping[str, object]],
         warn: Callable[[str, str], object],
     ) -> None:
+        self.feed = feed
+        self.status = status
+        self.streams = 0
+        """Browsers that pictures are being sent to."""
+        folder = files("madm_ros.preview") / "page"
+        self.pages = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGES.items()}
         try:
-            self._server = _Server(port, feed, status, warn)
+            super().__init__(port, _Handler, warn)
         except OSError as error:
             raise ConfigError(
                 "the preview page cannot be served",
@@ -80,25 +86,12 @@ class PreviewServer:
                 do="give another --preview PORT (preview_port), or 0 to go without; "
                 f"'ss -tlnp sport = :{port}' shows who has this one",
             ) from error
-        self._feed = feed
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.25,), name="preview-server", daemon=True
-        )
-
-    @property
-    def port(self) -> int:
-        """The port that was taken."""
-        return int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.25,), name="preview-server", daemon=True)
 
     @property
     def url(self) -> str:
         """Where the page is, for a browser on this machine."""
-        return f"http://{LOOPBACK}:{self.port}/"
-
-    @property
-    def viewers(self) -> int:
-        """Browsers that pictures are being sent to."""
-        return self._server.streams
+        return f"http://{LOOPBACK}:{self.server_port}/"
 
     def start(self) -> None:
         """Begin to answer."""
@@ -106,34 +99,16 @@ class PreviewServer:
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Hang up on everybody and end all threads. Returns whether they ended in time."""
-        self._feed.close()
+        self.feed.close()
         if self._thread.ident is not None:
-            self._server.shutdown()
+            self.shutdown()
             self._thread.join(timeout_s)
-        self._server.server_close()
-        return self._server.hang_up(timeout_s) and not self._thread.is_alive()
-
-
-class _Server(LoopbackServer):
-    """What the answers of one preview are made of."""
-
-    def __init__(
-        self,
-        port: int,
-        feed: PreviewFeed,
-        status: Callable[[], Mapping[str, object]],
-        warn: Callable[[str, str], object],
-    ) -> None:
-        self.feed = feed
-        self.status = status
-        self.streams = 0
-        folder = files("madm_ros.preview") / "page"
-        self.pages = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGES.items()}
-        super().__init__(port, _Handler, warn)
+        self.server_close()
+        return self.hang_up(timeout_s) and not self._thread.is_alive()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: PreviewServer
     timeout = 10.0  # for what a browser sends, and for how long it may take for one picture
     server_version, sys_version = "madm_ros", ""
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from madm_core.labels import IGNORE
 from madm_ros.diagnostics import ERROR, OK, STAGES, STALE, WARN
-from madm_ros.preview.composition import class_shares, mean_confidence
+from madm_ros.preview.composition import class_shares
 from madm_ros.preview.feed import PreviewFeed
+from madm_ros.recent_frames import label_facts
 
 if TYPE_CHECKING:
     from madm_ros.segmentation_node import SegmentationNode
@@ -52,7 +53,7 @@ def node_status(node: SegmentationNode, feed: PreviewFeed) -> dict[str, object]:
         "dropped": dict(counts.dropped),
         "rejected": dict(counts.rejected),
         "size": list(frame.labels.shape) if frame is not None else None,
-        "confidence": mean_confidence(frame) if frame is not None else None,
+        "confidence": label_facts(frame.labels, frame.confidence)[0] if frame is not None else None,
         "classes": _classes(node, feed),
     }
 

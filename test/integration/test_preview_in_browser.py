@@ -213,7 +213,7 @@ def test_names_stay_text_and_a_node_that_comes_back_is_shown_again(browser):
     feed = PreviewFeed()
     server = PreviewServer(0, feed, status, print)
     server.start()
-    port = server.port
+    port = server.server_port
     browser.open(server.url, 1000, 800)
     browser.wait('document.getElementById("legend").children.length === 2')
     assert browser.text("legend").startswith(hostile) and browser.text("banner") == hostile
@@ -227,7 +227,7 @@ def test_names_stay_text_and_a_node_that_comes_back_is_shown_again(browser):
     for hidden, viewers in ((True, 0), (False, 1)):  # a tab in the background costs the robot nothing
         browser.run(f"""Object.defineProperty(document, "hidden", {{value: {json.dumps(hidden)}, configurable: true}});
             document.dispatchEvent(new Event("visibilitychange"))""")
-        until(lambda viewers=viewers: feed.show(None) or server.viewers == viewers, f"{viewers} viewers")
+        until(lambda viewers=viewers: feed.show(None) or server.streams == viewers, f"{viewers} viewers")
     assert browser.complaints == []
 
     assert server.stop()
@@ -236,7 +236,7 @@ def test_names_stay_text_and_a_node_that_comes_back_is_shown_again(browser):
     server = PreviewServer(port, feed, status, print)
     server.start()
     browser.wait('document.getElementById("level").textContent === "warning"')
-    until(lambda: server.viewers, "asking for pictures again")
+    until(lambda: server.streams, "asking for pictures again")
     before = browser.run(PICTURE)
     browser.wait(f"{PICTURE} !== {json.dumps(before)}")
     assert server.stop()

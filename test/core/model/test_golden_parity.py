@@ -112,8 +112,9 @@ class TestNoise:
         return load("add_noise.npz")
 
     def test_shared_noise_and_schedule(self, noise: SharedNoise, expected: Arrays) -> None:
-        # Drawn with the processor's own vector instructions: the same numbers everywhere, but not to the last bit.
-        np.testing.assert_allclose(noise.noise.numpy(), expected["shared_noise64"], rtol=0, atol=5e-6)
+        # torch draws with the processor's vector instructions: equal to the bit with AVX2 or better, nearly without.
+        exact = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+        np.testing.assert_allclose(noise.noise.numpy(), expected["shared_noise64"], rtol=0, atol=0 if exact else 5e-6)
         assert_close(noise.alphas_cumprod, expected["alphas_cumprod"], 1e-6)
 
     @pytest.mark.parametrize("timestep", [0, 30, 60])

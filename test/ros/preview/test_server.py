@@ -39,7 +39,7 @@ class Page:
         self.server.start()
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=10)
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         body = answer.read()
@@ -48,7 +48,7 @@ class Page:
 
     @contextmanager
     def stream(self, query: str = "") -> Iterator[Stream]:
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.server.server_port), timeout=10) as connection:
             connection.sendall(f"GET /stream.mjpg{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             stream = Stream(connection)
             yield stream
@@ -154,8 +154,8 @@ def test_other_pages_get_neither_pictures_nor_state(page):
 
 
 def test_it_listens_on_loopback_only(page):
-    assert page.server._server.socket.getsockname()[0] == "127.0.0.1"
-    assert page.server.url == f"http://127.0.0.1:{page.server.port}/"
+    assert page.server.socket.getsockname()[0] == "127.0.0.1"
+    assert page.server.url == f"http://127.0.0.1:{page.server.server_port}/"
 
 
 def test_pictures_come_as_they_change_and_the_viewer_is_counted(page):
@@ -166,9 +166,9 @@ def test_pictures_come_as_they_change_and_the_viewer_is_counted(page):
             page.feed.show(frame(label))
             pictures.append(stream.picture())
         assert len(set(pictures)) == 3
-        assert json.loads(page.get("/status.json")[2])["viewers"] == page.server.viewers == 1
+        assert json.loads(page.get("/status.json")[2])["viewers"] == page.server.streams == 1
     page.feed.show(frame(3))
-    until(lambda: page.server.viewers == 0 or page.feed.show(frame(3)), "noticing that the viewer is gone")
+    until(lambda: page.server.streams == 0 or page.feed.show(frame(3)), "noticing that the viewer is gone")
 
 
 def test_a_wrong_layout_is_refused(page):
@@ -216,13 +216,13 @@ def test_too_many_viewers_are_told_so(page, monkeypatch):
 
 def test_too_many_connections_are_hung_up_on_and_the_rest_goes_on(page, monkeypatch):
     monkeypatch.setattr(loopback_server, "MAX_CONNECTIONS", 3)
-    silent = [socket.create_connection(("127.0.0.1", page.server.port), timeout=10) for _ in range(3)]
-    until(lambda: len(page.server._server._connections) == 3, "taking the silent ones")
+    silent = [socket.create_connection(("127.0.0.1", page.server.server_port), timeout=10) for _ in range(3)]
+    until(lambda: len(page.server._connections) == 3, "taking the silent ones")
     with pytest.raises(OSError):
         page.get("/status.json")
     for connection in silent:
         connection.close()
-    until(lambda: not page.server._server._connections, "letting the silent ones go")
+    until(lambda: not page.server._connections, "letting the silent ones go")
     assert page.get("/status.json")[0] == 200
 
 
@@ -230,7 +230,7 @@ def test_too_many_connections_are_hung_up_on_and_the_rest_goes_on(page, monkeypa
     "rubbish", [b"\x00\xff\xfe\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"x" * 70000, b"\r\n"]
 )
 def test_rubbish_ends_its_connection_and_nothing_else(page, rubbish):
-    with socket.create_connection(("127.0.0.1", page.server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", page.server.server_port), timeout=10) as connection:
         connection.sendall(rubbish)
         connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
@@ -250,33 +250,33 @@ def test_an_error_of_our_own_is_warned_about_and_the_server_goes_on():
 
 def test_a_port_in_use_says_what_to_do(page):
     with pytest.raises(ConfigError) as refused:
-        PreviewServer(page.server.port, page.feed, dict, print)
+        PreviewServer(page.server.server_port, page.feed, dict, print)
     text = str(refused.value)
-    assert f"port {page.server.port} of 127.0.0.1: Address already in use" in text
+    assert f"port {page.server.server_port} of 127.0.0.1: Address already in use" in text
     assert "expected a free port" in text and "preview_port" in text
 
 
 def test_the_end_hangs_up_on_viewers_and_ends_all_threads():
     before = set(threading.enumerate())
     ending = Page(dict)
-    with ending.stream() as stream, socket.create_connection(("127.0.0.1", ending.server.port)) as silent:
+    with ending.stream() as stream, socket.create_connection(("127.0.0.1", ending.server.server_port)) as silent:
         stream.picture()
-        until(lambda: len(ending.server._server._connections) == 2, "taking both")
+        until(lambda: len(ending.server._connections) == 2, "taking both")
         began = time.monotonic()
         assert ending.server.stop()
         assert time.monotonic() - began < 3
         assert silent.recv(100) == b""
     assert set(threading.enumerate()) <= before
     with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", ending.server.port), timeout=1)
+        socket.create_connection(("127.0.0.1", ending.server.server_port), timeout=1)
 
 
 def test_the_same_port_can_be_had_again_at_once():
     first = Page(dict)
     with first.stream() as stream:
         stream.picture()
-        port = first.server.port
+        port = first.server.server_port
         assert first.server.stop()
     again = PreviewServer(port, PreviewFeed(), dict, print)
     again.start()
-    assert again.port == port and again.stop()
+    assert again.server_port == port and again.stop()
