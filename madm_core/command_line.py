@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
 import tempfile
 import textwrap
@@ -24,6 +25,7 @@ from typing import Any
 
 from madm_core import __version__
 from madm_core.errors import MadmError, WorkError
+from madm_core.interruption import raising_interrupted
 from madm_core.terminal import coloured, shows_progress, wants_colour
 
 SUCCESS, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -107,7 +109,10 @@ def run_command(parser: argparse.ArgumentParser, work: Work, words: Sequence[str
     if not shows_progress():
         os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of libraries; tqdm reads it when it is imported
     try:
-        with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
+        with (
+            raising_interrupted(signal.SIGINT),
+            contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext(),
+        ):
             outcome, problem = _attempt(parser.prog, work, arguments)
         if arguments.json:
             _print_json(parser.prog, outcome, problem)

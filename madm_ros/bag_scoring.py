@@ -20,7 +20,6 @@ from madm_core.evaluation.bag_request import BagRequest
 from madm_core.evaluation.comparison import StoredScores, compare, print_comparison
 from madm_core.evaluation.evaluation_result import EvaluationResult, ModelFacts
 from madm_core.evaluation.frame_results import FrameObserver
-from madm_core.evaluation.interruption import Interruption
 from madm_core.evaluation.metrics_file import replace_text
 from madm_core.evaluation.prediction_export import PredictionExport
 from madm_core.evaluation.printed_table import print_table
@@ -28,6 +27,7 @@ from madm_core.evaluation.ray_cluster import score_bags_with_ray
 from madm_core.evaluation.report import write_report
 from madm_core.evaluation.rerun_log import RerunLog, rerun_path
 from madm_core.evaluation.worker_processes import score_bags_in_processes
+from madm_core.interruption import AFTER_FRAME, Interruption
 from madm_core.progress import progress_bar
 from madm_core.segmenter import Segmenter
 from madm_ros.evaluation_options import jobs_of, request_of
@@ -78,7 +78,7 @@ def evaluate(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     elsewhere = chosen.ray is not None or (chosen.workers > 1 and len(jobs) > 1)
     own = None if elsewhere else segmenter
     del segmenter  # other processes load their own, and may need its memory
-    with Interruption() as stop, _progress_bar() as progress:
+    with Interruption(AFTER_FRAME) as stop, _progress_bar() as progress:
         observers = _observers(chosen)
         if chosen.ray is not None:
             outcomes = score_bags_with_ray(
@@ -114,7 +114,7 @@ def _evaluate_live(
         ) from error
     started = time.monotonic()
     options = LiveOptions(chosen.node, chosen.rate, chosen.queue_policy, chosen.live_timeout)
-    with Interruption() as stop:
+    with Interruption(AFTER_FRAME) as stop:
         outcomes, sections, equal = score_bags_live(
             request, jobs, segmenter, _observers(chosen), options, Path(chosen.output), stop=stop
         )

@@ -18,10 +18,10 @@ from madm_core.evaluation.dataset_evaluation import blocks_of, score_blocks, seq
 from madm_core.evaluation.evaluation_result import BagFailure, EvaluationResult, ModelFacts, ReportSection
 from madm_core.evaluation.frame_choice import FrameChoice
 from madm_core.evaluation.frame_results import protocols_named
-from madm_core.evaluation.interruption import Interruption
 from madm_core.evaluation.metrics import scores
 from madm_core.evaluation.published_sets import PUBLISHED, SOURCE, open_test_set
 from madm_core.evaluation.report import write_report
+from madm_core.interruption import AFTER_FRAME, Interrupted, Interruption
 from madm_core.model.precision import choose_device
 from madm_core.progress import progress_bar
 from madm_core.segmenter import Segmenter
@@ -52,7 +52,7 @@ def evaluate(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     choice = FrameChoice(len(segmenter.label_set))
     frames_of_own = sum(len(block.indices) for _, block in own)
     # Until the report is written: a launcher's signal may come as late as that.
-    with Interruption(relayed=state.num_processes > 1) as stop:
+    with Interruption(AFTER_FRAME, relayed=state.num_processes > 1) as stop:
         with progress_bar("frames", frames_of_own) if state.is_main_process else nullcontext() as bar:
             count = bar.update if bar is not None else _count_nothing
             parts = score_blocks(segmenter, frames, own, protocols, [choice], progress=count, stop=stop)
@@ -80,7 +80,7 @@ def evaluate(chosen: argparse.Namespace, words: list[str]) -> Outcome:
         )
         if not result.scored:
             if interrupted:
-                raise KeyboardInterrupt
+                raise Interrupted
             raise DataError(
                 f"no frame of {frames.name} could be scored", got=sequences[0].warnings[0], do="run check_data on it"
             )

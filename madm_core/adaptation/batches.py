@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from madm_core.adaptation.interruption import deaf_children
 from madm_core.data.samples import SampleNumbers
+from madm_core.interruption import deaf_children
 
 SampleT = TypeVar("SampleT", covariant=True)
 

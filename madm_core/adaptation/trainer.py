@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from madm_core.adaptation import assembly
 from madm_core.adaptation.batches import load_batches
 from madm_core.adaptation.health import Health
-from madm_core.adaptation.interruption import Interruption
 from madm_core.adaptation.previews import preview, save_preview
 from madm_core.adaptation.progress import Progress, memory_gb
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
@@ -26,6 +25,7 @@ from madm_core.adaptation.validation import validate
 from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import Sample, SampleNumbers
 from madm_core.errors import WorkError
+from madm_core.interruption import AFTER_STEP, Interruption
 from madm_core.model.stable_diffusion import load_base
 from madm_core.model_directory import save_model_directory
 
@@ -109,7 +109,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         progress = Progress(self.directory.tensorboard, self.step, config.max_steps) if main else None
         try:
-            with Interruption() as interruption:
+            with Interruption(AFTER_STEP) as interruption:
                 samples = self._samples()
                 while self.step < config.max_steps:
                     report = self.runner.run(self.step, samples)

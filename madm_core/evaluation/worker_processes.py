@@ -14,7 +14,7 @@ import torch
 
 from madm_core.evaluation.bag_jobs import BagJob, BagOutcome, MakeObservers, ShowProgress, try_bag
 from madm_core.evaluation.bag_request import BagRequest
-from madm_core.evaluation.interruption import Interruption
+from madm_core.interruption import AFTER_FRAME, Interruption
 
 
 def score_bags_in_processes(
@@ -128,7 +128,7 @@ def _work(connection: Connection, request: BagRequest, observers: MakeObservers,
     """What a process runs: recordings as they come, until None."""
     torch.set_num_threads(threads)
     # Ctrl-C reaches every process of the terminal: like SIGTERM it must not cut a frame, however often it comes.
-    with Interruption() as interruption:
+    with Interruption(AFTER_FRAME) as interruption:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         segmenter = None
         while (job := connection.recv()) is not None:

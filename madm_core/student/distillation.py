@@ -17,7 +17,6 @@ from torch.nn.utils import clip_grad_norm_
 from madm_core.adaptation.batches import load_batches
 from madm_core.adaptation.checkpoint import Checkpoint, load_newest, prune, save_checkpoint
 from madm_core.adaptation.draws import derive_seed
-from madm_core.adaptation.interruption import Interruption
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set_learning_rate
 from madm_core.adaptation.progress import Progress, memory_gb
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
@@ -26,6 +25,7 @@ from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import SampleNumbers
 from madm_core.data.sources import open_frames
 from madm_core.errors import CheckpointError, ConfigError, DataError, WorkError
+from madm_core.interruption import AFTER_STEP, Interruption
 from madm_core.model.directory_format import read_description
 from madm_core.model_directory import find_model_directory
 from madm_core.segmenter import Segmenter
@@ -125,7 +125,7 @@ class Distillation:
         logger.info("teacher: %d frames predicted, %d from the cache", asked, len(self.frames) - asked)
         progress = Progress(self.directory.tensorboard, self.step, config.max_steps)
         try:
-            with Interruption() as interruption:
+            with Interruption(AFTER_STEP) as interruption:
                 for batch in self._batches():
                     self._train_step(batch, progress)
                     if interruption.requested:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
 def train_adapt(chosen: argparse.Namespace) -> Outcome:
     """Runs the command; see :func:`parser`."""
     # Imported here and in _load: --help must not wait for torch and diffusers.
-    from madm_core.adaptation.interruption import StopRequested, leaving_at_once
     from madm_core.adaptation.run_directory import resume_advice
+    from madm_core.interruption import Interrupted, raising_interrupted
 
     try:
-        with leaving_at_once():
+        with raising_interrupted(signal.SIGTERM, signal.SIGINT):
             trainer = _load(chosen)
-    except StopRequested:
+    except Interrupted:
         print("stopped before the first step; nothing to save", file=sys.stderr)
         return Outcome()
     if trainer is None:

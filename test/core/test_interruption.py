@@ -1,3 +1,5 @@
+"""Ctrl-C and SIGTERM, once and again, in the middle of whatever is going on."""
+
 from __future__ import annotations
 
 import os
@@ -8,13 +10,20 @@ import threading
 
 import pytest
 
-from madm_core.adaptation.interruption import Interruption, deaf_children
+from madm_core.interruption import (
+    AFTER_FRAME,
+    AFTER_STEP,
+    Interrupted,
+    Interruption,
+    deaf_children,
+    raising_interrupted,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_one_signal_is_remembered_and_the_handlers_come_back(number):
     before = signal.getsignal(number)
-    with Interruption() as interruption:
+    with Interruption(AFTER_STEP) as interruption:
         assert not interruption.requested
         os.kill(os.getpid(), number)
         assert interruption.requested
@@ -22,18 +31,56 @@ def test_one_signal_is_remembered_and_the_handlers_come_back(number):
 
 
 def test_a_second_ctrl_c_stops_at_once_a_second_sigterm_does_not():
-    with Interruption():
+    with Interruption(AFTER_STEP):
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_a_launcher_repeats_its_signals():
+    with Interruption(AFTER_FRAME, relayed=True) as stop:
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
+
+
+def test_signals_raise_where_nobody_else_hears_them():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with raising_interrupted(signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(Interrupted):
+                os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("inside", ["raising_interrupted(signal.SIGINT)", "contextlib.nullcontext()"])
+def test_ctrl_c_while_a_dataclass_is_defined_leaves_the_exit_code_alone(tmp_path, inside):
+    """The second case is the interpreter's own behaviour, without which there would be nothing to mend."""
+    (tmp_path / "work.py").write_text(f"""
+import contextlib, os, signal, sys
+from madm_core.interruption import raising_interrupted
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    with {inside}:
+        exec("os.kill(os.getpid(), signal.SIGINT)")
+except KeyboardInterrupt:
+    sys.exit(7)
+""")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    ended = subprocess.run([sys.executable, "-m", "work"], env=environment, timeout=60, check=False)
+    assert ended.returncode == (7 if "raising" in inside else -signal.SIGINT)
+
+
 def test_a_signal_in_the_middle_of_a_write_to_the_same_stream_does_no_harm():
     """Python refuses to write to a stream from a handler that interrupted a write to it."""
     code = """
 import io, os, signal, sys
-from madm_core.adaptation.interruption import Interruption
+from madm_core.interruption import AFTER_STEP, Interruption
 
 class Raw:
     closed = False
@@ -46,7 +93,7 @@ class Raw:
     def seekable(self): return False
 
 sys.stderr = io.TextIOWrapper(io.BufferedWriter(Raw()), line_buffering=True)
-with Interruption() as interruption:
+with Interruption(AFTER_STEP) as interruption:
     print("written", file=sys.stderr)
     assert interruption.requested
 """
@@ -66,7 +113,7 @@ def test_children_do_not_hear_what_the_parent_does():
 
 
 def test_a_signal_during_the_start_of_children_is_delivered_afterwards():
-    with Interruption() as interruption:
+    with Interruption(AFTER_STEP) as interruption:
         with deaf_children():
             # To this thread: one sent to the process may go to a thread of the test runner, which nothing blocks.
             signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
