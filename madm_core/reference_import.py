@@ -14,7 +14,7 @@ from madm_core.errors import BaseModelError, CheckpointError
 from madm_core.labels import LabelSet
 from madm_core.model.assembly import CONDITION, NOISE, UNET, VAE, assemble_network
 from madm_core.model.base_files import find_base, read_json
-from madm_core.model.diffusion_backbone import LATENT_STRIDE
+from madm_core.model.diffusion_backbone import latent_stride
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.noise import SharedNoise
 from madm_core.model.stable_diffusion import (
@@ -98,16 +98,16 @@ def import_reference_checkpoint(
         state[CONDITION] = encode_empty_prompt(base)
         from_base.append("embedding of the empty prompt")
     if NOISE not in state:
-        height, width = REFERENCE_IMAGE_SIZE
-        drawn = SharedNoise(noise_schedule(scheduler_config), (height // LATENT_STRIDE, width // LATENT_STRIDE))
+        height, width = (side // latent_stride(vae) for side in REFERENCE_IMAGE_SIZE)
+        drawn = SharedNoise(noise_schedule(scheduler_config), (height, width))
         state[NOISE] = drawn.noise
         from_base.append("shared noise (drawn anew from its fixed seed)")
     network = assemble_network(StableDiffusionBase(str(base), unet, vae, scheduler_config), architecture, state)
-    noise_height, noise_width = state[NOISE].shape[-2:]
+    height, width = (side * latent_stride(vae) for side in state[NOISE].shape[-2:])
     return ImportedModel(
         network,
         label_set,
-        (noise_height * LATENT_STRIDE, noise_width * LATENT_STRIDE),
+        (height, width),
         _report(parts, teacher, from_base),
     )
 

@@ -20,7 +20,7 @@ from madm_core.adaptation.method import Method
 from madm_core.adaptation.pseudo_labels import MixedTargets, PseudoLabels, mixed_targets, pseudo_labels
 from madm_core.adaptation.teacher import ema_decay, update_average
 from madm_core.labels import LabelSet
-from madm_core.model.diffusion_backbone import LATENT_STRIDE, DiffusionBackbone
+from madm_core.model.diffusion_backbone import DiffusionBackbone
 from madm_core.model.madm import MadmNetwork, MadmOutput, run_branch
 
 
@@ -218,7 +218,7 @@ class AdaptationModel(nn.Module):
         backbone = self.student.backbone
         if self.teacher.unet is not None:
             height, width = backbone.shared_noise.noise.shape[-2:]
-            size = (height * LATENT_STRIDE, width * LATENT_STRIDE)
+            size = (height * backbone.stride, width * backbone.stride)
             backbone = DiffusionBackbone(self.teacher.unet, backbone.vae, backbone.scheduler_config, size)
         network = copy.copy(self.student)
         network._modules = {

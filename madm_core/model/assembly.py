@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from madm_core.errors import CheckpointError
-from madm_core.model.diffusion_backbone import LATENT_STRIDE
+from madm_core.model.diffusion_backbone import latent_stride
 from madm_core.model.lora import adapter_state, base_state, load_adapter_state
 from madm_core.model.madm import MadmArchitecture, MadmNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase, describe_mismatch
@@ -54,7 +54,7 @@ def assemble_network(
     added = {name: tensor for name, tensor in state.items() if not name.startswith((UNET, VAE))}
     if CONDITION not in added or NOISE not in added or added[NOISE].ndim != 4:
         raise CheckpointError("the stored weights are incomplete", got="no text condition or no shared noise")
-    height, width = (side * LATENT_STRIDE for side in added[NOISE].shape[-2:])
+    height, width = (side * latent_stride(base.vae) for side in added[NOISE].shape[-2:])
     with torch.random.fork_rng(devices=[]):  # the random weights are overwritten: loading should not move the generator
         network = MadmNetwork.from_base(base, architecture, (height, width), unconditional=added[CONDITION])
     expected = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith((UNET, VAE))}

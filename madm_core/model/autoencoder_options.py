@@ -84,8 +84,12 @@ class TinyDecoder(nn.Module):
         return decoded
 
 
-def load_tiny_autoencoder(path_or_hub_id: str) -> AutoencoderTiny:
+def load_tiny_autoencoder(path_or_hub_id: str, levels: int = 4) -> AutoencoderTiny:
     """A tiny autoencoder in Stable Diffusion 1.x' latents, from disk, the local cache or the hub, in this order.
+
+    Args:
+        path_or_hub_id: A diffusers directory, or where one is found.
+        levels: Of the autoencoder that it stands in for: as many, or the latents would have another size.
 
     Raises:
         BaseModelError: It is missing, damaged or not one of that kind.
@@ -102,11 +106,11 @@ def load_tiny_autoencoder(path_or_hub_id: str) -> AutoencoderTiny:
             path_or_hub_id, _FILES, lambda cached: all((cached / name).is_file() for name in _FILES)
         )
     tiny = load_component(AutoencoderTiny, directory).requires_grad_(False)
-    latents, levels = tiny.config.latent_channels, len(tiny.config.encoder_block_out_channels)
-    if (latents, levels) != (4, 4):
+    latents, found = tiny.config.latent_channels, len(tiny.config.encoder_block_out_channels)
+    if (latents, found) != (4, levels):
         raise BaseModelError(
             f"the tiny autoencoder {path_or_hub_id} does not fit",
-            got=f"{latents} latent channels, {levels} levels",
-            expected="4 latent channels and 4 levels, as madebyollin/taesd has",
+            got=f"{latents} latent channels, {found} levels",
+            expected=f"4 latent channels and {levels} levels",
         )
     return tiny

@@ -60,7 +60,8 @@ def deployed_form(network: MadmNetwork, device: torch.device, precision: Precisi
     decoder_precision: Precision = precision
     if options.decoder_precision != "same":
         decoder_precision = choose_precision(options.decoder_precision, device)
-    tiny = load_tiny_autoencoder(options.tiny) if options.tiny else None
+    levels = len(network.backbone.vae.config.block_out_channels)
+    tiny = load_tiny_autoencoder(options.tiny, levels) if options.tiny else None
     deployed = DeployedMadm(network, tiny, options.tiny_parts)
     return deployed.placed(device, weights_dtype(precision), weights_dtype(decoder_precision))
 

@@ -15,13 +15,18 @@ from madm_core.model.noise import SharedNoise
 from madm_core.model.stable_diffusion import noise_schedule
 
 LATENT_STRIDE = 8
-"""Image pixels a latent pixel, in every Stable Diffusion 1.x autoencoder."""
+"""Image pixels a latent pixel, a side, in every Stable Diffusion 1.x autoencoder."""
 FEATURE_BLOCKS = (1, 2, 3)
 """Up blocks whose last layer gives a feature: positions 5, 8 and 11 of the twelve (residual, attention) layers."""
 
 
+def latent_stride(vae: AutoencoderKL) -> int:
+    """Image pixels a latent pixel, a side: every level of an autoencoder but the last halves the picture."""
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
 class BackboneOutput(NamedTuple):
-    """What the backbone makes of B images of (H, W) pixels; h, w are the latent size, an eighth of it.
+    """What the backbone makes of B images of (H, W) pixels; h, w are the latent size, H/stride and W/stride.
 
     Attributes:
         features: decoded image (B, 3, H, W), then up-path features (B, C11, h, w), (B, C8, h/2, w/2) and
@@ -45,7 +50,7 @@ class DiffusionBackbone(nn.Module):
         unet: A U-Net with Stable Diffusion 1.x' blocks. ``unet.enable_gradient_checkpointing()`` works.
         vae: Its autoencoder.
         scheduler_config: Configuration of the base's scheduler: the noise schedule.
-        image_size: (height, width) in pixels, multiples of 8, that the shared noise is drawn for.
+        image_size: (height, width) in pixels that the shared noise is drawn for; multiples of the autoencoder's stride.
     """
 
     def __init__(
@@ -60,11 +65,16 @@ class DiffusionBackbone(nn.Module):
         self.unet = unet
         self.vae = vae
         height, width = image_size
-        latent_size = (height // LATENT_STRIDE, width // LATENT_STRIDE)
+        latent_size = (height // self.stride, width // self.stride)
         self.shared_noise = SharedNoise(noise_schedule(scheduler_config), latent_size)
         self.vae.requires_grad_(False)
         self.unet.conv_norm_out.requires_grad_(False)
         self.unet.conv_out.requires_grad_(False)
+
+    @property
+    def stride(self) -> int:
+        """Image pixels a latent pixel, a side; see :func:`latent_stride`."""
+        return latent_stride(self.vae)
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -74,7 +84,7 @@ class DiffusionBackbone(nn.Module):
             pixels: (B, 3, H, W) in [-1, 1].
 
         Returns:
-            (B, 4, H/8, W/8) in the VAE's type, without gradients.
+            (B, 4, h, w) in the VAE's type, without gradients.
         """
         vae = self.vae
         moments = vae.quant_conv(vae.encoder(pixels.to(vae.dtype)))
@@ -83,7 +93,7 @@ class DiffusionBackbone(nn.Module):
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Images of latents: (B, 4, h, w) -> (B, 3, 8h, 8w) about [-1, 1], not clipped, without gradients."""
+        """Images of latents: (B, 4, h, w) -> (B, 3, H, W) about [-1, 1], not clipped, without gradients."""
         vae = self.vae
         scaled = latents.detach().to(vae.dtype) * (1 / vae.config.scaling_factor)
         decoded: Tensor = vae.decoder(vae.post_quant_conv(scaled))
@@ -149,7 +159,7 @@ class DiffusionBackbone(nn.Module):
         """Features of images.
 
         Args:
-            image: (B, 3, H, W) in [0, 1]; H and W multiples of 8.
+            image: (B, 3, H, W) in [0, 1]; H and W multiples of :attr:`stride`.
             timestep: Noise level of 0..T-1: one for all images, or (B,) integers.
             condition: What :class:`madm_core.model.condition.PromptCondition` gives.
         """

@@ -12,7 +12,7 @@ from madm_core.errors import ConfigError
 from madm_core.model.autoencoder_options import AutoencoderOptions
 from madm_core.model.condition import PromptCondition
 from madm_core.model.deployment import deployed_form
-from madm_core.model.diffusion_backbone import LATENT_STRIDE, DiffusionBackbone
+from madm_core.model.diffusion_backbone import DiffusionBackbone, latent_stride
 from madm_core.model.folded_head import FoldedHead
 from madm_core.model.head import SegmentationHead
 from madm_core.model.lora import LoraSettings, activate_adapter, add_adapter, merge_adapter
@@ -64,8 +64,9 @@ class MadmOutput(NamedTuple):
 
     Attributes:
         logits: (B, classes, H, W).
-        sample: (B, 4, H/8, W/8) U-Net output as a latent; the latent regression's gradients enter here.
-        features: Projected s0 (B, C0, H, W), s3 (.., H/8, W/8), s4 (.., H/16, W/16), s5 (.., H/32, W/32).
+        sample: (B, 4, h, w) U-Net output as a latent (h = H/8 in Stable Diffusion); the latent regression's gradients
+            enter here.
+        features: Projected s0 (B, C0, H, W), s3 (.., h, w), s4 (.., h/2, w/2), s5 (.., h/4, w/4).
         decoded: (B, 3, H, W) the sample decoded, about [-1, 1], not clipped, without gradients.
     """
 
@@ -92,7 +93,7 @@ def run_branch(
         condition: Learned condition.
         projections: Feature projections.
         head: A :class:`SegmentationHead`, or its folded form.
-        image: (B, 3, H, W) in [0, 1]; H and W multiples of 8.
+        image: (B, 3, H, W) in [0, 1]; H and W multiples of the autoencoder's stride.
         timestep: Noise level of 0..T-1: one for all images, or (B,) integers.
     """
     extracted = backbone(image, timestep, condition())
@@ -145,18 +146,18 @@ class MadmNetwork(nn.Module):
         Args:
             base: The pretrained base. Its modules are used, not copied.
             architecture: Sizes of the parts that MADM adds.
-            image_size: (height, width) of the network's images in pixels; multiples of 8.
+            image_size: (height, width) of the network's images in pixels; multiples of the autoencoder's
+                stride, which is 8 in Stable Diffusion.
             unconditional: (1, tokens, width) embedding of the empty prompt; computed by the base's text encoder when
                 None.
 
         Raises:
-            ConfigError: ``image_size`` is not made of multiples of 8.
+            ConfigError: ``image_size`` is not made of multiples of the autoencoder's stride.
             BaseModelError: The base has no usable text encoder and ``unconditional`` is None.
         """
-        if any(side <= 0 or side % LATENT_STRIDE for side in image_size):
-            raise ConfigError(
-                "the network's image size", got=image_size, expected=f"positive multiples of {LATENT_STRIDE}"
-            )
+        stride = latent_stride(base.vae)
+        if any(side <= 0 or side % stride for side in image_size):
+            raise ConfigError("the network's image size", got=image_size, expected=f"positive multiples of {stride}")
         if unconditional is None:
             unconditional = base.encode_empty_prompt()
         adapter = None if architecture.lora is None else add_adapter(base.unet, architecture.lora)
@@ -184,7 +185,7 @@ class MadmNetwork(nn.Module):
 
     @property
     def fixed_size(self) -> bool:
-        """False: images may have any sides that are multiples of 8, and come in batches."""
+        """False: images may have any sides that are multiples of the autoencoder's stride, and come in batches."""
         return False
 
     @property

@@ -138,6 +138,8 @@ def check_shapes(unet: Mapping[str, Any], vae: Mapping[str, Any], name: str) -> 
         "autoencoder levels": 4,
         "latent channels": 4,
     }
+    if found["autoencoder levels"] == 3:
+        needed["autoencoder levels"] = 3  # f = 4: finer latents, for pictures smaller than Stable Diffusion's
     wrong = [key for key in needed if found[key] != needed[key]]
     if wrong:
         raise BaseModelError(

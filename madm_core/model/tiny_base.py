@@ -24,7 +24,7 @@ def write_tiny_base(
     *,
     seed: int = 0,
     unet_channels: tuple[int, int, int, int] = (16, 16, 32, 32),
-    vae_channels: tuple[int, int, int, int] = (8, 8, 16, 16),
+    vae_channels: tuple[int, ...] = (8, 8, 16, 16),
     text_width: int = 16,
     attention_heads: int = 2,
     norm_groups: int = 4,
@@ -32,16 +32,17 @@ def write_tiny_base(
 ) -> Path:
     """Write a random-weight base model directory in diffusers' layout and return its path.
 
-    The variational autoencoder reduces images by 8 to 4 channels and the U-Net has the block types of Stable
-    Diffusion 1.x; the noise schedule is theirs too. The same ``seed`` always gives the same weights. PyTorch's global
-    random state is left as it was.
+    The variational autoencoder, of four levels, reduces images by 8 to 4 channels and the U-Net has the block types of
+    Stable Diffusion 1.x; the noise schedule is theirs too. The same ``seed`` always gives the same weights. PyTorch's
+    global random state is left as it was.
 
     Args:
         directory: Where to write; made when missing. Files of the same names are overwritten.
         seed: Seed of the weights.
         unet_channels: Channels of the four U-Net levels, finest first; each a multiple of ``norm_groups`` and
             ``attention_heads``.
-        vae_channels: Channels of the four autoencoder levels, finest first; each a multiple of ``norm_groups``.
+        vae_channels: Channels of the autoencoder levels, finest first; each a multiple of ``norm_groups``. Four levels,
+            as Stable Diffusion has, reduce by 8, three by 4.
         text_width: Width of the text encoder, which is the U-Net's cross-attention width; a multiple of
             ``attention_heads``.
         attention_heads: Attention heads of the U-Net and of the text encoder.
@@ -72,8 +73,8 @@ def write_tiny_base(
             norm_num_groups=norm_groups,
         )
         vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
+            down_block_types=("DownEncoderBlock2D",) * len(vae_channels),
+            up_block_types=("UpDecoderBlock2D",) * len(vae_channels),
             block_out_channels=vae_channels,
             layers_per_block=layers_per_block,
             latent_channels=4,

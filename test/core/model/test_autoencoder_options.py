@@ -93,3 +93,5 @@ def test_tiny_autoencoders_that_cannot_be_used(tmp_path: Path, tiny: Path) -> No
     AutoencoderTiny(**SIZES, latent_channels=16).save_pretrained(tmp_path / "sd3")
     with pytest.raises(BaseModelError, match="16 latent channels"):
         load_tiny_autoencoder(str(tmp_path / "sd3"))
+    with pytest.raises(BaseModelError, match="expected 4 latent channels and 3 levels"):
+        load_tiny_autoencoder(str(tiny), levels=3)

@@ -8,8 +8,12 @@ import torch
 from torch import Tensor
 
 from madm_core.errors import ConfigError
+from madm_core.labels import MADM11
+from madm_core.modalities import modality_named
 from madm_core.model.madm import MadmArchitecture, MadmNetwork, run_branch
 from madm_core.model.stable_diffusion import load_base
+from madm_core.model.tiny_base import write_tiny_base
+from madm_core.model_directory import load_model_directory, save_model_directory
 
 
 @pytest.fixture
@@ -30,6 +34,34 @@ def test_any_multiple_of_8(network: MadmNetwork, height: int, width: int) -> Non
     assert output.sample.shape == (2, 4, height // 8, width // 8)
     assert output.decoded.shape == (2, 3, height, width)
     assert [feature.shape[-1] for feature in output.features][:2] == [width, width // 8]
+
+
+def test_an_autoencoder_of_three_levels_gives_latents_of_a_quarter(tmp_path: Path) -> None:
+    base = load_base(write_tiny_base(tmp_path / "base", vae_channels=(8, 8, 16)))
+    network = MadmNetwork.from_base(base, MadmArchitecture.tiny(11), (64, 96)).eval()
+    pixels = image(1, 64, 96)
+    with torch.no_grad():
+        output = network(pixels)
+    assert network.backbone.stride == 4
+    assert output.sample.shape == (1, 4, 16, 24)
+    assert output.decoded.shape == (1, 3, 64, 96)
+
+    stored = save_model_directory(
+        tmp_path / "model",
+        network,
+        modality=modality_named("depth"),
+        label_set=MADM11,
+        image_size=(64, 96),
+    )
+    loaded = load_model_directory(stored).network
+    with torch.no_grad():
+        again = loaded(pixels)
+    assert torch.equal(again.logits, output.logits)
+    deployed = loaded.deploy("cpu", "fp32")
+    with torch.inference_mode():
+        torch.testing.assert_close(deployed.run(pixels), output.logits, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ConfigError, match="multiples of 4"):
+        MadmNetwork.from_base(base, MadmArchitecture.tiny(11), (64, 98))
 
 
 def test_what_is_trained(network: MadmNetwork) -> None:

@@ -143,6 +143,9 @@ class TestShapes:
     def test_stable_diffusion_1(self) -> None:
         check_shapes(self.UNET, self.VAE, "sd")
 
+    def test_an_autoencoder_of_three_levels(self) -> None:
+        check_shapes(self.UNET, {**self.VAE, "block_out_channels": [128, 256, 512]}, "f4")
+
     @pytest.mark.parametrize(
         ("unet", "vae", "named"),
         [
