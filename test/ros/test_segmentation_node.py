@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -265,9 +266,16 @@ def test_nothing_is_published_after_deactivation(bench, stand_in):
     running.world.spin_until(lambda: network.seen)
     running.send()
     running.world.spin_until(lambda: running.node.statistics.counts.received == 2)
-    threading.Timer(0.2, gate.set).start()
+    statistics = running.node.statistics
+
+    def let_go_when_the_second_is_dropped():  # and not before, however slow the machine is
+        while not statistics.counts.dropped:
+            time.sleep(0.01)
+        gate.set()
+
+    threading.Thread(target=let_go_when_the_second_is_dropped, daemon=True).start()
     assert running.change_state(Transition.TRANSITION_DEACTIVATE)
-    counts = running.node.statistics.counts
+    counts = statistics.counts
     assert (counts.published, counts.dropped, counts.pending) == (1, {"stopped": 1}, 0)
     running.world.spin_until(lambda: len(running.labels) == 1)
     running.send()

@@ -21,6 +21,7 @@ class Recorder:
         self.begun = threading.Semaphore(0)
         self.ended = threading.Semaphore(0)
         self.raises: dict[int, BaseException] = {}
+        self.opens_when_stopped = False
 
     def handle(self, frame: int) -> None:
         self.begun.release()
@@ -32,10 +33,15 @@ class Recorder:
         finally:
             self.ended.release()
 
+    def drop(self, frame: int, reason: str) -> None:
+        self.dropped.append((frame, reason))
+        if self.opens_when_stopped and reason == "stopped":
+            self.gate.set()
+
     def worker(self, limit: int = 1) -> FrameWorker[int]:
         return FrameWorker(
             self.handle,
-            lambda frame, reason: self.dropped.append((frame, reason)),
+            self.drop,
             lambda frame, error: self.failed.append((frame, error)),
             limit=limit,
         )
@@ -99,7 +105,7 @@ def test_stopping_drops_what_waits_and_finishes_what_is_in_work():
     worker.offer(0)
     assert record.begun.acquire(timeout=5)
     worker.offer(1)
-    threading.Timer(0.1, record.gate.set).start()
+    record.opens_when_stopped = True  # not before: the worker would go on with the second one
     assert worker.stop()
     worker.offer(2)
     assert record.handled == [0]
