@@ -120,9 +120,13 @@ class ResultPublishers:
         ]
         text = json.dumps({"label_set": label_set.name, "ignore": IGNORE, "classes": classes})
         self._label_names.publish(String(data=text))
-        if self._label_info is not None and self._label_info_type is not None:
-            self._label_info.publish(self._label_info_message(label_set, min_confidence))
+        self.announce_threshold(min_confidence)
         self.tend_legend()
+
+    def announce_threshold(self, min_confidence: float) -> None:
+        """Latch the label info, which carries the confidence below which pixels have no label."""
+        if self._label_info is not None and self._label_set is not None:
+            self._label_info.publish(self._label_info_message(self._label_set, min_confidence))
 
     def tend_legend(self) -> None:
         """Latch the legend once somebody listens; called now and then."""

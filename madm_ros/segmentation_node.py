@@ -279,7 +279,9 @@ class SegmentationNode(LifecycleNode):
         return True, f"the model is now {self._values.model}: {loaded.segmenter.description}"
 
     def _on_parameters_changed(self, parameters: list[Parameter]) -> None:
-        self._values = parameter_rules.changed(self._values, parameters)
+        before, self._values = self._values, parameter_rules.changed(self._values, parameters)
+        if self._results is not None and self._values.min_confidence != before.min_confidence:
+            self._results.announce_threshold(self._values.min_confidence)
         for parameter in parameters:
             spec = SPECS.get(parameter.name)
             if spec is not None and spec.applies != AT_ONCE:

@@ -147,6 +147,9 @@ def test_label_info_is_published_where_vision_msgs_is_installed(world, message_p
     world.spin_until(lambda: received)
     assert [(entry.class_id, entry.class_name) for entry in received[0].class_map] == list(enumerate(LABEL_SET.names))
     assert received[0].threshold == 0.25
+    results.announce_threshold(0.5)
+    world.spin_until(lambda: len(received) == 2)
+    assert (received[1].threshold, len(received[1].class_map)) == (0.5, len(LABEL_SET))
     results.destroy()
     assert not [publisher for publisher in world.nodes[0].publishers if "segmentation" in publisher.topic_name]
 

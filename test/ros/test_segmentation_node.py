@@ -328,8 +328,10 @@ def test_an_internal_error_in_a_transition_is_survived(world, stand_in):
     assert running.node.autostart()
 
 
-def test_parameters_that_apply_at_once_do(bench):
+def test_parameters_that_apply_at_once_do(bench, monkeypatch):
     running = bench()
+    announced = []
+    monkeypatch.setattr(running.node._results, "announce_threshold", announced.append)  # what label_info says
     change = SetParameters.Request(parameters=[Parameter("min_confidence", value=0.9).to_parameter_msg()])
     assert (
         running.world.call(running.tester, SetParameters, "segmentation/set_parameters", change).results[0].successful
@@ -337,6 +339,7 @@ def test_parameters_that_apply_at_once_do(bench):
     running.send()
     running.world.spin_until(lambda: running.labels)
     assert set(running.labels[0].data) == {IGNORE}  # the stand-in is sure to 0.75 only
+    assert announced == [0.9]
 
 
 def test_time_that_jumps_back_resets_the_modality(bench, stand_in):
