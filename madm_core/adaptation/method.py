@@ -59,7 +59,7 @@ class Method:
         jitter_strength: How strongly.
         blur_probability: How often it is blurred.
         appearance_probability: How often a source picture's appearance is changed (tone curves, inversion, grey, false
-            colour); see ``appearance``. The paper has nothing of the kind.
+            colour, change by movement); see ``appearance``. The paper has nothing of the kind.
         source_only_fraction: Share of the training, at its start, without pseudo-labels.
         target_loss_weight: Factor on what is learnt from mixed pictures; 0 trains on the source alone.
         loss_denominator: Whether losses are means over all pixels or over those with a label.
