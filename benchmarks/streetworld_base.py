@@ -2,11 +2,12 @@
 
     python benchmarks/streetworld_base.py --base demo/madm-street-base
 
-MADM sees a picture only through the base's latents, 4 numbers for 8x8 pixels. A base is therefore compared with the
-plainest code of all, the mean colour of each 8x8 block (3 numbers): in the error of the pictures that come back, and
-in how well a classifier in closed form labels the street from it. That classifier (ridge regression on random
-features of 5x5 cells and their place, Rahimi and Recht 2007) is trained in seconds, so that a base can be judged
-before anything is adapted. Colour pictures by day of the table's source and validation streets; no test street.
+MADM sees a picture only through the base's latents, 4 numbers for each block of 4x4 or 8x8 pixels. A base is therefore
+compared with the plainest code of all, the mean colour of each such block (3 numbers): in the error of the pictures
+that come back, and in how well a classifier in closed form labels the street from it. That classifier (ridge regression
+on random features of 5x5 cells and their place, Rahimi and Recht 2007) is trained in seconds, so that a base can be
+judged before anything is adapted. Colour pictures by day of the table's source and validation streets, at the size that
+the table's networks see; no test street.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +32,17 @@ from benchmarks.streetworld_experiment import FRAME_SIZE, SMALL, STREETS  # noqa
 from benchmarks.streetworld_scoring import summary  # noqa: E402
 from madm_core.evaluation.metrics import confusion_matrix  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
+from madm_core.model.diffusion_backbone import latent_stride  # noqa: E402
 from madm_core.pretraining.autoencoder import palette_recovery  # noqa: E402
+from madm_core.pretraining.pictures import Pictures  # noqa: E402
 from madm_core.streetworld.dataset import street_frames  # noqa: E402
 
 TRAINING, HELD_OUT = 96, 16
-BLOCK = 8
 WINDOW = 5
 RANDOM_FEATURES = 700
 RIDGE = 20.0
 Code = Callable[[Tensor], Tensor]
-"""(N, 3, H, W) pictures in [-1, 1] -> (N, C, H/8, W/8) numbers for each block."""
+"""(N, 3, H, W) pictures in [-1, 1] -> (N, C, H/stride, W/stride) numbers for each block."""
 
 
 def main() -> None:
@@ -50,10 +53,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     training, held_out = frames("source", TRAINING), frames("validation", HELD_OUT)
-    codes: dict[str, Code] = {"mean colour of 8x8 pixels": lambda pictures: functional.avg_pool2d(pictures, BLOCK)}
-    measured = {name: {**block_error(held_out[0]), **probe(code, training, held_out)} for name, code in codes.items()}
+    measured: dict[str, dict[str, float]] = {}
     for base in arguments.base:
         autoencoder = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=torch.float32).eval()
+        stride = latent_stride(autoencoder)
+        blocks = partial(functional.avg_pool2d, kernel_size=stride)
+        name = f"mean colour of {stride}x{stride} pixels"
+        if name not in measured:
+            measured[name] = {**block_error(held_out[0], stride), **probe(blocks, training, held_out)}
         share, _ = palette_recovery(autoencoder, held_out[1])
         measured[str(base)] = {
             **picture_error(decoded(autoencoder, held_out[0]), held_out[0]),
@@ -69,13 +76,16 @@ def main() -> None:
 
 
 def frames(name: str, count: int) -> tuple[Tensor, np.ndarray]:
-    """(N, 3, H, W) colour pictures in [-1, 1] and (N, H, W) uint8 labels, each of another street of a set."""
+    """(N, 3, H, W) colour pictures in [-1, 1] and (N, H, W) uint8 labels, each of another street of a set, as small as
+    the networks see them."""
     made = street_frames(
         STREETS[name], count, FRAME_SIZE, ("rgb",), conditions=SMALL.conditions, frames_per_street=1
     )  # fmt: skip
     found = list(made)
-    pictures = torch.from_numpy(np.stack([frame.rgb for frame in found if frame.rgb is not None]))
-    return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1, np.stack([frame.labels for frame in found])
+    images = np.stack([frame.rgb for frame in found if frame.rgb is not None])
+    full = Pictures(images, np.stack([frame.labels for frame in found]), ("day",) * len(found))
+    small = full.reduced(FRAME_SIZE[0] // SMALL.image_size[0])
+    return torch.from_numpy(small.images).permute(0, 3, 1, 2).float() / 127.5 - 1, small.labels
 
 
 @torch.inference_mode()
@@ -90,10 +100,10 @@ def decoded(autoencoder: AutoencoderKL, pictures: Tensor) -> Tensor:
     return torch.cat([autoencoder.decode(latent[None]).sample for latent in encoded(autoencoder, pictures)])
 
 
-def block_error(pictures: Tensor) -> dict[str, float]:
+def block_error(pictures: Tensor, side: int) -> dict[str, float]:
     """The error of pictures of which only the mean colour of each block is kept."""
-    blocks = functional.avg_pool2d(pictures, BLOCK)
-    return picture_error(functional.interpolate(blocks, scale_factor=BLOCK, mode="bilinear"), pictures)
+    blocks = functional.avg_pool2d(pictures, side)
+    return picture_error(functional.interpolate(blocks, scale_factor=side, mode="bilinear"), pictures)
 
 
 def picture_error(found: Tensor, pictures: Tensor) -> dict[str, float]:

@@ -7,7 +7,7 @@ millions of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,8 @@ class AutoencoderTraining:
         batch_size: Crops a step.
         palettes: How many of these are palette pictures.
         photos: How many of the others are plain photographs; the rest are drawn in any style.
-        crop: Height and width of the crops in pixels, a multiple of 8.
+        reductions: A crop comes from a picture whose sides are one of these times smaller.
+        crop: Height and width of the crops in pixels, a multiple of the autoencoder's stride.
         learning_rate: Peak learning rate; see :func:`warm_cosine`.
         kl_weight: Weight of the divergence from a standard normal, which keeps latents near each other where pictures
             are.
@@ -43,16 +44,17 @@ class AutoencoderTraining:
         seed: Seed of crops, styles and posterior samples.
     """
 
-    steps: int = 2000
+    steps: int = 3500
     batch_size: int = 8
-    palettes: int = 4
-    photos: int = 0
-    crop: int = 96
+    palettes: int = 3
+    photos: int = 2
+    reductions: tuple[int, ...] = (1, 2)
+    crop: int = 64
     learning_rate: float = 1.5e-3
     kl_weight: float = 1e-5
     palette_weight: float = 0.1
-    color_weight: float = 0.0
-    class_balance: float = 0.0
+    color_weight: float = 1.0
+    class_balance: float = 0.3
     seed: int = 0
 
 
@@ -66,7 +68,7 @@ def train_autoencoder(
     2022).
 
     Args:
-        autoencoder: f = 8, as in Stable Diffusion.
+        autoencoder: Of any reduction.
         pictures: Training pictures, larger than the crops.
         settings: See there.
         report: Called after each step with the number of steps done and the losses.
@@ -76,9 +78,10 @@ def train_autoencoder(
     optimizer = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, settings.steps))
     weights_of_classes = class_weights(pictures.labels, settings.class_balance)
+    sizes = [pictures.reduced(by) for by in settings.reductions]
     autoencoder.train()
     for step in range(settings.steps):
-        images, labels = _batch(pictures, settings, rng)
+        images, labels = _batch(sizes, settings, rng)
         posterior = autoencoder.encode(images).latent_dist
         decoded = autoencoder.decode(posterior.sample(generator)).sample
         losses = {
@@ -160,11 +163,12 @@ def palette_recovery(autoencoder: AutoencoderKL, labels: npt.NDArray[np.uint8]) 
         return float(right.sum() / total.sum()), (right / total).tolist()
 
 
-def _batch(pictures: Pictures, settings: AutoencoderTraining, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _batch(sizes: Sequence[Pictures], settings: AutoencoderTraining, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """(B, 3, crop, crop) in [-1, 1], palette pictures first, and the (P, crop, crop) labels of these."""
     images: list[npt.NDArray[np.float32]] = []
     labels: list[npt.NDArray[np.int64]] = []
     for index in range(settings.batch_size):
+        pictures = sizes[int(rng.integers(len(sizes)))]
         chosen = int(rng.integers(len(pictures)))
         top, left = (int(rng.integers(side - settings.crop + 1)) for side in pictures.labels.shape[1:])
         window = (chosen, slice(top, top + settings.crop), slice(left, left + settings.crop))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from madm_core.model.diffusion_backbone import latent_stride
 from madm_core.pretraining.autoencoder import warm_cosine
 from madm_core.pretraining.captions import caption
 from madm_core.pretraining.pictures import Pictures
@@ -27,6 +28,7 @@ class DiffusionTraining:
     Args:
         steps: Optimisation steps.
         batch_size: Pictures a step.
+        reduction: How many times smaller the sides of the pictures are made.
         crop: (height, width) of the windows cut out of the pictures, multiples of 64; None: whole pictures.
         learning_rate: Peak learning rate; see :func:`~madm_core.pretraining.autoencoder.warm_cosine`.
         unconditional: Share of the captions replaced by the empty prompt, which is the one that MADM conditions on.
@@ -34,9 +36,10 @@ class DiffusionTraining:
         seed: Seed of pictures, styles, times and noise.
     """
 
-    steps: int = 1200
+    steps: int = 2000
     batch_size: int = 8
-    crop: tuple[int, int] | None = (64, 128)
+    reduction: int = 2
+    crop: tuple[int, int] | None = None
     learning_rate: float = 1e-3
     unconditional: float = 0.3
     styles: tuple[str, ...] | None = None
@@ -70,6 +73,7 @@ def train_latent_diffusion(
     """
     rng = np.random.default_rng([settings.seed, 13])
     generator = torch.Generator().manual_seed(settings.seed)
+    pictures = pictures.reduced(settings.reduction)
     parameters = [*model.unet.parameters(), *model.text_encoder.parameters()]
     optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, settings.steps))
@@ -119,7 +123,7 @@ def generate(
     Args:
         model: A trained model.
         captions: B captions.
-        size: (height, width) of the pictures, multiples of 8 times the U-Net's own reduction.
+        size: (height, width) of the pictures, multiples of the autoencoder's stride times the U-Net's own reduction, 8.
         steps: Denoising steps.
         guidance: Weight of the condition; 1 follows the caption without exaggeration.
         seed: Seed of the starting noise.
@@ -132,7 +136,8 @@ def generate(
     scheduler = DDIMScheduler.from_config(model.scheduler.config, clip_sample=False)
     scheduler.set_timesteps(steps)
     generator = torch.Generator().manual_seed(seed)
-    latents = torch.randn((len(captions), 4, size[0] // 8, size[1] // 8), generator=generator)
+    height, width = (side // latent_stride(model.autoencoder) for side in size)
+    latents = torch.randn((len(captions), 4, height, width), generator=generator)
     context = encode_text(model, [*captions, *([""] * len(captions))])
     for time in scheduler.timesteps:
         conditioned, free = model.unet(torch.cat([latents, latents]), time, context).sample.chunk(2)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -37,6 +38,18 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def reduced(self, by: int) -> Pictures:
+        """The same pictures, each side ``by`` times smaller: pixels averaged, labels taken from the block's middle.
+
+        Networks see sensors' frames smaller than they are, so the base has to know such pictures too.
+        """
+        if by == 1:
+            return self
+        height, width = (side // by for side in self.labels.shape[1:])
+        smaller = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in self.images]
+        labels = self.labels[:, by // 2 :: by, by // 2 :: by]
+        return Pictures(np.stack(smaller).astype(np.uint8), np.ascontiguousarray(labels), self.conditions)
 
 
 def load_pictures(

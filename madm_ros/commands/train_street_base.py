@@ -38,8 +38,8 @@ def train_base(chosen: argparse.Namespace) -> Outcome:
     settings = load_config(StreetBaseTraining, None, chosen.overrides)
     torch.set_num_threads(chosen.threads)
     measured = train_street_base(chosen.output, settings)
-    recovered = measured["palette_recovery"]["pixels"]
-    print(f"{100 * recovered:.1f} % of palette pixels recovered on held-out streets")
+    for size, recovered in measured["palette_recovery"].items():
+        print(f"{100 * recovered['pixels']:.1f} % of palette pixels recovered on held-out streets ({size})")
     steps = [f"train_adapt --config streetworld_depth base={chosen.output}"]
     return Outcome(SUCCESS, [chosen.output], steps, {"measured": measured})
 

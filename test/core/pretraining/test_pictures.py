@@ -1,6 +1,6 @@
 import numpy as np
 
-from madm_core.pretraining.pictures import load_pictures
+from madm_core.pretraining.pictures import Pictures, load_pictures
 
 
 def test_rendered_once_and_read_back(tmp_path):
@@ -25,3 +25,16 @@ def test_same_seed_same_pictures_other_seed_others(tmp_path):
     )
     assert np.array_equal(one.images, same.images)
     assert not np.array_equal(one.images, other.images)
+
+
+def test_reduced_pictures_show_the_same_and_labels_are_never_blended():
+    labels = np.repeat(np.repeat(np.array([[3, 9], [10, 255]], np.uint8), 4, 0), 4, 1)[None]
+    images = np.where(labels[..., None] == 3, 200, 100).astype(np.uint8).repeat(3, -1)
+    images[0, 0, 1] = 100  # a quarter of a block
+    full = Pictures(images, labels, ("day",))
+    assert full.reduced(1) is full
+    half = full.reduced(2)
+    assert half.images.shape == (1, 4, 4, 3)
+    assert half.images[0, :2, :2, 0].tolist() == [[175, 200], [200, 200]]
+    assert half.labels[0].tolist() == [[3, 3, 9, 9]] * 2 + [[10, 10, 255, 255]] * 2
+    assert half.conditions == full.conditions
