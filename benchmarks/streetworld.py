@@ -5,10 +5,11 @@
     python benchmarks/streetworld.py --base ... --only madm oracle --modality depth    # some cells
     python benchmarks/streetworld.py --print                                           # the table as it is
     python benchmarks/streetworld.py --print --page docs/streetworld.md                # the same, into the page
+    python benchmarks/streetworld.py --setting large --base ... --only fixed-picture madm-long    # the demo's models
     python benchmarks/streetworld.py --data-only                                       # streets of the large setting
 
 Finished runs are skipped and interrupted ones resumed, so the same command goes on where it was stopped. Every run
-adds one line to ``benchmarks/streetworld/results.jsonl``. Each process is single-threaded.
+adds a line to ``benchmarks/streetworld/results.jsonl``, or ``results_large.jsonl``. Each process is single-threaded.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld_experiment import LARGE, SMALL, STREETS, Run, Variant, make_streets, train  # noqa: E402
+from benchmarks.streetworld_experiment import LARGE, SETTINGS, STREETS, Run, Variant, make_streets, train  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES, FixedPicture, evaluate, summary  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
 
-RESULTS = HERE / "streetworld" / "results.jsonl"
+RESULTS = {"small": HERE / "streetworld" / "results.jsonl", "large": HERE / "streetworld" / "results_large.jsonl"}
+WORK = {"small": Path("runs/streetworld-small"), "large": Path("runs/streetworld")}
 MARK = "<!-- the table of benchmarks/streetworld.py -->"
 SOURCE_ALONE = {
     "target_loss_weight": 0.0,
@@ -120,21 +122,24 @@ def main() -> None:
     parser.add_argument("--base", type=Path, help="directory that train_street_base wrote")
     parser.add_argument("--random-base", type=Path, help="the same with diffusion.steps=0 (for random-unet)")
     parser.add_argument("--photo-base", type=Path, help='the same with diffusion.styles="[photo]" (for photo-base)')
-    parser.add_argument("--work", type=Path, default=Path("runs/streetworld-small"), help="data and runs")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--setting", choices=list(SETTINGS), default="small", help="see streetworld_experiment.py")
+    parser.add_argument("--work", type=Path, help="data and runs (default: " + ", ".join(map(str, WORK.values())) + ")")
+    parser.add_argument("--results", type=Path, help="lines of finished runs (default: the setting's own)")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(MAIN), metavar="VARIANT")
     parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument(
-        "--steps", type=int, default=SMALL.steps, help=f"optimisation steps of a run (default {SMALL.steps})"
-    )
+    parser.add_argument("--steps", type=int, help="optimisation steps of a run (default: the setting's)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the table and train nothing")
-    parser.add_argument("--data-only", type=Path, nargs="?", const=Path("runs/streetworld"), metavar="FOLDER",
+    parser.add_argument("--data-only", type=Path, nargs="?", const=WORK["large"], metavar="FOLDER",
                         help="make the streets of the large setting, for trainings of one's own, and train nothing "
                         "(default runs/streetworld)")  # fmt: skip
     parser.add_argument("--page", type=Path, help="put the table between this page's two marks as well")
     arguments = parser.parse_args()
+    setting = SETTINGS[arguments.setting]
+    arguments.work = arguments.work or WORK[arguments.setting]
+    arguments.results = arguments.results or RESULTS[arguments.setting]
+    arguments.steps = arguments.steps or setting.steps
     if not arguments.only_print:
         if arguments.data_only is not None:
             for name, seed in STREETS.items():
@@ -142,8 +147,8 @@ def main() -> None:
             return
         if arguments.base is None:
             parser.error("--base is needed to train")
-        for name, count in SMALL.frames.items():
-            make_streets(arguments.work / "data" / name, STREETS[name], count, SMALL.conditions)
+        for name, count in setting.frames.items():
+            make_streets(arguments.work / "data" / name, STREETS[name], count, setting.conditions)
         run_missing(arguments)
     found = table(read_results(arguments.results), arguments.steps)
     print(found)
@@ -155,7 +160,7 @@ def main() -> None:
 def run_missing(arguments: argparse.Namespace) -> None:
     """Trains and scores every wanted run that has no line yet."""
     logging.basicConfig(level=logging.WARNING)
-    setting = dataclasses.replace(SMALL, steps=arguments.steps)
+    setting = dataclasses.replace(SETTINGS[arguments.setting], steps=arguments.steps)
     bases = {"pretrained": arguments.base, "random": arguments.random_base, "photo": arguments.photo_base}
     runs = []
     for seed in arguments.seeds:
@@ -178,7 +183,7 @@ def run_missing(arguments: argparse.Namespace) -> None:
 def _in_a_process(run: Run, arguments: argparse.Namespace) -> None:
     name, modality = run.name.split("_")[:2]
     words = [sys.executable, str(Path(__file__)), "--only", name, "--seeds", str(run.seed)]
-    words += ["--steps", str(run.setting.steps)]
+    words += ["--steps", str(run.setting.steps), "--setting", arguments.setting]
     words += ["--modality", modality] if modality != "rgb" else []
     for option in ("base", "random_base", "photo_base", "work", "results"):
         if getattr(arguments, option) is not None:

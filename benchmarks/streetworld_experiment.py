@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 ALL_SENSORS = ("rgb", "depth", "thermal", "event")
 FRAME_SIZE = (128, 256)
 """Pixels of the sensors, and of the labels that are scored."""
+BATCH_SIZE = 2
+"""Pictures of each kind a step, in every run."""
 _START_NS = 1_700_000_000_000_000_000
 
 
@@ -40,22 +42,23 @@ class Setting:
         frames: Number of frames of each of :data:`STREETS`.
         conditions: Light and weather of all of them, see :data:`madm_core.streetworld.conditions.CONDITIONS`; None
             draws them anew for each street.
+        steps: Optimisation steps of a run, of :data:`BATCH_SIZE` pictures of each kind.
         image_size: Pixels of the network, (height, width): whole frames, made smaller.
-        steps: Optimisation steps of a run.
     """
 
     frames: Mapping[str, int]
     conditions: str | None
-    image_size: tuple[int, int]
     steps: int
+    image_size: tuple[int, int] = (64, 128)
 
 
 STREETS = {"source": 10, "validation": 11, "target": 12, "test": 13}
 """Seed of each set."""
-SMALL = Setting({"source": 320, "target": 160, "test": 40}, "day", (64, 128), 300)
+SMALL = Setting({"source": 320, "target": 160, "test": 40}, "day", 400)
 """The table's: small enough for several seeds on a CPU."""
-LARGE = Setting({"source": 720, "validation": 48, "target": 400, "test": 40}, None, (96, 192), 600)
+LARGE = Setting({"source": 720, "validation": 48, "target": 400, "test": 40}, None, 1000)
 """The demo's models come from this one."""
+SETTINGS = {"small": SMALL, "large": LARGE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +154,7 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
             "architecture": {
                 "projection_channels": [32, 64, 64, 64],
                 "projection_bottleneck": 32,
-                "embedding_channels": 16,
+                "embedding_channels": 8,
                 "head_channels": 16,
             },
             "source": target if variant.source == "target" else source,
@@ -159,7 +162,7 @@ def configuration(run: Run, work: Path, bases: Mapping[str, Path]) -> TrainingCo
             "recipe": variant.recipe,
             "method": method,
             "max_steps": run.steps,
-            "batch_size": 1,
+            "batch_size": BATCH_SIZE,
             "engine": {"device": "cpu", "workers": 0, "gradient_checkpointing": False, "channels_last": True},
             "log_every": 10,
             "preview_every": 0,

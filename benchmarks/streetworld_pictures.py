@@ -1,6 +1,6 @@
 """The pictures of docs/streetworld.md, from the runs that ``streetworld.py`` left in its work folder.
 
-python benchmarks/streetworld_pictures.py
+python benchmarks/streetworld_pictures.py --setting large
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld import RESULTS, VARIANTS, read_results  # noqa: E402
-from benchmarks.streetworld_experiment import SMALL  # noqa: E402
+from benchmarks.streetworld import RESULTS, VARIANTS, WORK, read_results  # noqa: E402
+from benchmarks.streetworld_experiment import SETTINGS  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES  # noqa: E402
 from madm_core.data.frames import Frames  # noqa: E402
 from madm_core.data.sources import open_frames  # noqa: E402
@@ -27,30 +27,32 @@ from madm_core.modalities import modality_from_dict  # noqa: E402
 from madm_core.segmenter import Segmenter  # noqa: E402
 
 Picture = npt.NDArray[np.uint8]
-COLUMNS = ("source-appearance", "madm", "oracle")
-CURVE_COLORS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce")
+COLUMNS = ("source-appearance", "madm", "madm-long", "oracle")
+CURVES = {"self-training": "#0b6e99", "self-training-appearance": "#c2410c", "regression-only": "#4d7c0f",
+          "madm": "#7e22ce", "noise-60": "#be123c"}  # fmt: skip
 SMOOTHING = 12
 
 
 def main() -> None:
     """Writes every picture for which there are runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path("runs/streetworld-small"))
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--steps", type=int, default=SMALL.steps)
+    parser.add_argument("--setting", choices=list(SETTINGS), default="small")
+    parser.add_argument("--work", type=Path, help="data and runs (default: the setting's own)")
     parser.add_argument("--output", type=Path, default=HERE.parent / "docs" / "images")
     parser.add_argument("--frames", type=int, nargs="+", default=[9, 25], help="numbers of test frames")
     arguments = parser.parse_args()
+    steps = SETTINGS[arguments.setting].steps
+    arguments.work = arguments.work or WORK[arguments.setting]
     test = arguments.work / "data" / "test"
     _write(arguments.output / "streetworld_sensors.png", sensors(test, arguments.frames))
     for modality in MODALITIES:
         models = {name: arguments.work / "runs" / f"{name}_{modality if VARIANTS[name].sees_target else 'rgb'}_0_"
-                  f"{arguments.steps}" / "model" for name in COLUMNS}  # fmt: skip
+                  f"{steps}" / "model" for name in COLUMNS}  # fmt: skip
         there = {name: path for name, path in models.items() if path.is_dir()}
-        if "madm" in there:
+        if there:
             picture = before_and_after(there, modality, test, arguments.frames)
             _write(arguments.output / f"streetworld_{modality}.png", picture)
-    curves = pseudo_label_curves(read_results(arguments.results), arguments.steps)
+    curves = pseudo_label_curves(read_results(RESULTS["small"]), SETTINGS["small"].steps)
     if curves:
         (arguments.output / "streetworld_pseudo_labels.svg").write_text(curves, encoding="utf-8")
 
@@ -82,17 +84,16 @@ def before_and_after(models: Mapping[str, Path], modality: str, folder: Path, nu
 
 def pseudo_label_curves(results: Sequence[Mapping[str, object]], steps: int) -> str:
     """SVG of the share of right pseudo-labels over the steps of seed 0, one panel a modality; empty without runs."""
-    names = ("self-training", "self-training-appearance", "regression-only", "madm")
     panels = []
     for modality in MODALITIES:
         lines = {str(line["variant"]): line["curve"] for line in results if line["modality"] == modality
                  and line["seed"] == 0 and str(line["run"]).endswith(f"_{steps}")}  # fmt: skip
-        panels.append((modality, {name: lines[name] for name in names if lines.get(name)}))
+        panels.append((modality, {name: lines[name] for name in CURVES if lines.get(name)}))
     panels = [(modality, lines) for modality, lines in panels if lines]
     if not panels:
         return ""
     width, height = 300, 200
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(panels) * width} {height + 80}" '
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(panels) * width} {height + 96}" '
              'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>']  # fmt: skip
     for index, (modality, lines) in enumerate(panels):
         left = index * width + 40
@@ -113,13 +114,10 @@ def pseudo_label_curves(results: Sequence[Mapping[str, object]], steps: int) -> 
                 for entry, y in zip(curve[-len(share) :], share, strict=True)
                 if entry["step"] >= steps / 2
             )
-            color = CURVE_COLORS[names.index(name)]
-            parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>')
-    for index, name in enumerate(names):
-        x, y = 40 + 400 * (index // 2), height + 40 + 16 * (index % 2)
-        parts.append(
-            f'<text x="{x}" y="{y}" fill="{CURVE_COLORS[index]}">{VARIANTS[name].title.replace("`", "")}</text>'
-        )
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{CURVES[name]}" stroke-width="1.5"/>')
+    for index, (name, color) in enumerate(CURVES.items()):
+        x, y = 40 + 400 * (index // 3), height + 40 + 16 * (index % 3)
+        parts.append(f'<text x="{x}" y="{y}" fill="{color}">{VARIANTS[name].title.replace("`", "")}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 

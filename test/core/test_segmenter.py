@@ -147,8 +147,9 @@ def test_the_input_is_not_changed(segmenter: Segmenter) -> None:
 
 def test_it_computes_the_networks_function() -> None:
     """A trained network: folding and moving it changes nothing that could be seen."""
-    network = load_model_directory(DEMO_MODEL).network
-    image = np.random.default_rng(2).random((96, 192, 1), np.float32)
+    model = load_model_directory(DEMO_MODEL)
+    network = model.network
+    image = np.random.default_rng(2).random((*model.image_size, 1), np.float32)
     segmenter = Segmenter.from_pretrained(DEMO_MODEL, device="cpu")
     with torch.no_grad():
         expected = network(torch.from_numpy(image.transpose(2, 0, 1)[None].repeat(3, axis=1))).logits[0]
