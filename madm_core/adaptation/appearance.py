@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 
 _CONTROL_POINTS = 6
 _MOVEMENT = (0.01, 0.03)
-"""Of the moved picture, in shares of its height: 0.6 to 2 pixels of 64, 5 to 15 of 512."""
+"""How far a picture is moved, in shares of its height: 0.6 to 2 pixels of 64, 5 to 15 of 512."""
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -54,7 +54,7 @@ def _draw(rng: random.Random) -> AppearanceChange:
 
 
 def _draw_movement(rng: random.Random) -> AppearanceChange:
-    """Three steps along one way, as the bins of a voxel grid are; stretched about 0.5 and possibly inverted."""
+    """Three steps along one way, as the bins of a voxel grid are; the opposite way would invert the picture."""
     direction, length = rng.uniform(0, 2 * math.pi), rng.uniform(*_MOVEMENT)
     steps = [length * rng.uniform(0.5, 1.0) for _ in range(3)]
     movements = tuple((step * math.sin(direction), step * math.cos(direction)) for step in steps)
