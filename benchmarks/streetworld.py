@@ -52,7 +52,6 @@ SELF_TRAINING = {
     "source_only_fraction": 0.5,
 }
 MADM = {"noise_start": 20, "confidence_threshold": 0.9, "source_only_fraction": 0.5}
-MADM_LONG = {**MADM, "source_only_fraction": 0.8}
 _NOISE_OF_REFERENCE = {"noise_start": 50, "noise_end_step": None, "noise_end_fraction": 0.8}
 
 MAIN = {
@@ -71,9 +70,15 @@ MAIN = {
         },
     ),
     "madm": Variant("MADM, `recipe: madm`", MADM),
-    "madm-long": Variant("the same, 2.5 times the steps, four fifths of them source only", MADM_LONG, steps=2.5),
     "oracle": Variant(
         "supervised on the target's labels", {**SOURCE_ALONE, "appearance_probability": 0.0}, source="target"
+    ),
+}
+DEMO = {
+    "madm-long": Variant(
+        "MADM, `recipe: madm`, 2.5 times the steps, four fifths of them source only",
+        {**MADM, "source_only_fraction": 0.8},
+        steps=2.5,
     ),
 }
 ABLATIONS = {
@@ -113,7 +118,7 @@ CORRECTIONS = {
     f"madm-{name}": Variant(f"MADM with {', '.join(f'`{key}: {value}`' for key, value in change.items())}",
                             {**MADM, **change}) for name, change in _REFERENCE_VALUES.items()
 }  # fmt: skip
-VARIANTS = {**MAIN, **ABLATIONS, **CORRECTIONS}
+VARIANTS = {**MAIN, **DEMO, **ABLATIONS, **CORRECTIONS}
 
 
 def main() -> None:

@@ -202,13 +202,15 @@ def test_streets_of_another_weather_are_made_anew(bench, tmp_path):
     assert json.loads((folder / "streetworld.json").read_text())["conditions"] == "night"
 
 
-def test_the_table_says_what_was_not_run(bench):
-    def line(seed, value):
-        scores = {"mean_iou": value, "pixel_accuracy": 0.0, "categories": 2 * value,
-                  "iou": dict.fromkeys(MADM11.names, value)}  # fmt: skip
-        return {"run": f"madm_depth_{seed}_300", "variant": "madm", "modality": "depth", "seed": seed,
-                "native": scores, "every_pixel": {**scores, "mean_iou": 30.0}, "cpu_seconds": 300.0}  # fmt: skip
+def line(seed, value, variant="madm", steps=300):
+    """A line of a results file: a run on depth with the same IoU of all classes."""
+    scores = {"mean_iou": value, "pixel_accuracy": 0.0, "categories": 2 * value,
+              "iou": dict.fromkeys(MADM11.names, value)}  # fmt: skip
+    return {"run": f"{variant}_depth_{seed}_{steps}", "variant": variant, "modality": "depth", "seed": seed,
+            "native": scores, "every_pixel": {**scores, "mean_iou": 30.0}, "cpu_seconds": 300.0}  # fmt: skip
 
+
+def test_the_table_says_what_was_not_run(bench):
     text = bench.table.table([line(0, 20.0), line(1, 23.0)], 300)
     assert "| MADM, `recipe: madm` | - | 21.5 ± 1.5 | 30.0 ± 0.0 | not run | not run | 0, 1 | 300 | 300 |" in text
     assert "| MADM, `recipe: madm` | - | 43.0 ± 3.0 |" in text
@@ -216,3 +218,18 @@ def test_the_table_says_what_was_not_run(bench):
     assert "; self-training; self-training + appearance augmentation; " in text.splitlines()[-1]
     assert "`recipe: madm`;" not in text.splitlines()[-1]
     assert "21.5" not in bench.table.table([line(0, 20.0), line(1, 23.0)], 100)
+
+
+@pytest.mark.parametrize(("setting", "steps"), [("small", 400), ("large", 1000)])
+def test_a_setting_has_lines_of_its_own_and_they_go_into_a_page(bench, tmp_path, monkeypatch, capsys, setting, steps):
+    lines = [line(0, 20.0, "madm-long", steps), line(0, 70.0, "madm-long", steps + 1)]
+    monkeypatch.setitem(bench.table.RESULTS, setting, tmp_path / "results.jsonl")
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines))
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{bench.table.MARK}\nold\n{bench.table.MARK}\nafter\n")
+    monkeypatch.setattr("sys.argv", ["streetworld.py", "--print", "--setting", setting, "--page", str(page)])
+    bench.table.main()
+    printed = capsys.readouterr().out
+    assert f"| 20.0 | 30.0 | not run | not run | 0 | {round(2.5 * steps)} | 300 |" in printed
+    assert "70.0" not in printed
+    assert page.read_text() == f"before\n{bench.table.MARK}\n{printed}{bench.table.MARK}\nafter\n"
