@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo.recorder import Recording
 from madm_core.labels import LabelSet
+from madm_core.legend import legend_image
 
 _CAPTIONS = ("what the network saw", "node's overlay", "node's labels", "ground truth")
 _MARGIN = 18
@@ -36,19 +37,15 @@ def write_contact_sheet(file: Path, recording: Recording, label_set: LabelSet, t
     chosen = [stamps[round(i)] for i in np.linspace(0, len(stamps) - 1, min(rows, len(stamps)))]
     panels = np.vstack([panel(recording, stamp, label_set) for stamp in chosen])
     height, width = panels.shape[:2]
-    sheet = Image.new("RGB", (width, height + 4 * _MARGIN), "white")
+    legend = Image.fromarray(legend_image(label_set))
+    sheet = Image.new("RGB", (width, height + 2 * _MARGIN + legend.height), legend.getpixel((0, 0)))
     sheet.paste(Image.fromarray(panels), (0, 2 * _MARGIN))
+    sheet.paste(legend, (0, height + 2 * _MARGIN))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
     draw.text((4, 2), title, "black", ImageFont.load_default(13))
     for index, text in enumerate(_CAPTIONS):
         draw.text((index * width // 4 + 4, _MARGIN + 2), text, "black", font)
-    legend = [*zip(label_set.names, label_set.colors, strict=True), ("no data", (0, 0, 0))]
-    step = width / len(legend)
-    for class_id, (name, color) in enumerate(legend):
-        left = int(class_id * step)
-        draw.rectangle((left + 2, height + 2 * _MARGIN + 6, left + 14, height + 2 * _MARGIN + 18), color)
-        draw.text((left + 18, height + 2 * _MARGIN + 4), name, "black", font)
     sheet.save(file)
 
 
