@@ -103,7 +103,13 @@ def starter(folder: Path) -> Iterator[Callable[..., Process]]:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=folder,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **(environment or {})},
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONFAULTHANDLER": "1",
+                    "OMP_NUM_THREADS": "1",
+                    **(environment or {}),
+                },
             )
         running.append(Process(process, log))
         return running[-1]
