@@ -26,99 +26,18 @@ import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld_experiment import LARGE, SETTINGS, STREETS, Run, Variant, make_streets, train  # noqa: E402
+from benchmarks.streetworld_experiment import LARGE, SETTINGS, STREETS, Run, make_streets, train  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES, FixedPicture, evaluate, summary  # noqa: E402
+from benchmarks.streetworld_variants import ABLATIONS, MAIN, VARIANTS  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
 
-RESULTS = {"small": HERE / "streetworld" / "results.jsonl", "large": HERE / "streetworld" / "results_large.jsonl"}
-WORK = {"small": Path("runs/streetworld-small"), "large": Path("runs/streetworld")}
 MARK = "<!-- the table of benchmarks/streetworld.py -->"
-SOURCE_ALONE = {
-    "target_loss_weight": 0.0,
-    "source_only_fraction": 1.0,
-    "source_regression_weight": 0.0,
-    "target_regression_weight": 0.0,
-}
-SELF_TRAINING = {
-    "noise_start": 0,
-    "source_regression_weight": 0.0,
-    "target_regression_weight": 0.0,
-    "confidence_threshold": 0.9,
-    "source_only_fraction": 0.5,
-}
-MADM = {"noise_start": 20, "confidence_threshold": 0.9, "source_only_fraction": 0.5}
-_NOISE_OF_REFERENCE = {"noise_start": 50, "noise_end_step": None, "noise_end_fraction": 0.8}
-
-MAIN = {
-    "fixed-picture": Variant("no network: each pixel's most frequent class in the source", SOURCE_ALONE, steps=0.0),
-    "source-only": Variant("source only", {**SOURCE_ALONE, "appearance_probability": 0.0}),
-    "source-appearance": Variant("source only + appearance augmentation", SOURCE_ALONE),
-    "self-training": Variant("self-training", {**SELF_TRAINING, "appearance_probability": 0.0}),
-    "self-training-appearance": Variant("self-training + appearance augmentation", SELF_TRAINING),
-    "reference": Variant(
-        "MADM, `recipe: reference`",
-        {"noise_end_step": None},
-        recipe="reference",
-        of_modality={
-            "thermal": _NOISE_OF_REFERENCE,
-            "event": {**_NOISE_OF_REFERENCE, "source_regression_weight": 20.0, "target_regression_weight": 0.0},
-        },
-    ),
-    "madm": Variant("MADM, `recipe: madm`", MADM),
-    "oracle": Variant(
-        "supervised on the target's labels", {**SOURCE_ALONE, "appearance_probability": 0.0}, source="target"
-    ),
-}
-DEMO = {
-    "madm-long": Variant(
-        "MADM, `recipe: madm`, 2.5 times the steps, four fifths of them source only",
-        {**MADM, "source_only_fraction": 0.8},
-        steps=2.5,
-    ),
-}
-ABLATIONS = {
-    "noise-only": Variant(
-        "diffusion-based pseudo-labels, no latent regression",
-        {**MADM, "source_regression_weight": 0.0, "target_regression_weight": 0.0},
-    ),
-    "regression-only": Variant("latent regression, no noise", {**MADM, "noise_start": 0}),
-    "random-unet": Variant("MADM from an untrained UNet", MADM, base="random"),
-    "oracle-random-unet": Variant(
-        "supervised on the target's labels, from an untrained UNet",
-        {**SOURCE_ALONE, "appearance_probability": 0.0},
-        source="target",
-        base="random",
-    ),
-    "photo-base": Variant("MADM from a base pretrained on photos alone", MADM, base="photo"),
-    "source-appearance-long": Variant(
-        "source only + appearance augmentation, as many seconds as MADM", SOURCE_ALONE, steps=1.8
-    ),
-    "noise-60": Variant("MADM, noise from 60 instead of 20", {**MADM, "noise_start": 60}),
-}
-_REFERENCE_VALUES: dict[str, dict[str, Any]] = {
-    "teacher-batch-statistics": {"teacher_batch_statistics": True, "ema_batch_norm": False},
-    "teacher-dropout": {"teacher_dropout": True},
-    "labels-on-invalid": {"pseudo_labels_on_invalid": True},
-    "batch-classes": {"mix_classes_from": "batch"},
-    "mix-ignored": {"mix_ignored": True},
-    "kornia-jitter": {"color_jitter": "kornia060"},
-    "all-denominator": {"loss_denominator": "all"},
-    "regression-share": {"regression_pixel_weight": "share"},
-    "no-warm-up": {"source_only_fraction": 0.0},
-    "no-appearance": {"appearance_probability": 0.0},
-    "clip-norm": {"clip_norm": 0.01},
-    "one-rate": {"new_layer_learning_rate": 5.0e-4},
-}
-CORRECTIONS = {
-    f"madm-{name}": Variant(f"MADM with {', '.join(f'`{key}: {value}`' for key, value in change.items())}",
-                            {**MADM, **change}) for name, change in _REFERENCE_VALUES.items()
-}  # fmt: skip
-VARIANTS = {**MAIN, **DEMO, **ABLATIONS, **CORRECTIONS}
 
 
 def main() -> None:
@@ -128,7 +47,7 @@ def main() -> None:
     parser.add_argument("--random-base", type=Path, help="the same with diffusion.steps=0 (for random-unet)")
     parser.add_argument("--photo-base", type=Path, help='the same with diffusion.styles="[photo]" (for photo-base)')
     parser.add_argument("--setting", choices=list(SETTINGS), default="small", help="see streetworld_experiment.py")
-    parser.add_argument("--work", type=Path, help="data and runs (default: " + ", ".join(map(str, WORK.values())) + ")")
+    parser.add_argument("--work", type=Path, help="data and runs (default: the setting's own)")
     parser.add_argument("--results", type=Path, help="lines of finished runs (default: the setting's own)")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(MAIN), metavar="VARIANT")
     parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
@@ -136,14 +55,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="optimisation steps of a run (default: the setting's)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the table and train nothing")
-    parser.add_argument("--data-only", type=Path, nargs="?", const=WORK["large"], metavar="FOLDER",
+    parser.add_argument("--data-only", type=Path, nargs="?", const=LARGE.work, metavar="FOLDER",
                         help="make the streets of the large setting, for trainings of one's own, and train nothing "
                         "(default runs/streetworld)")  # fmt: skip
     parser.add_argument("--page", type=Path, help="put the table between this page's two marks as well")
     arguments = parser.parse_args()
     setting = SETTINGS[arguments.setting]
-    arguments.work = arguments.work or WORK[arguments.setting]
-    arguments.results = arguments.results or RESULTS[arguments.setting]
+    arguments.work = arguments.work or setting.work
+    arguments.results = arguments.results or setting.results
     arguments.steps = arguments.steps or setting.steps
     if not arguments.only_print:
         if arguments.data_only is not None:
@@ -264,8 +183,25 @@ def table(results: Iterable[dict[str, Any]], steps: int) -> str:
             if lines := cells.get((name, modality)):
                 classes = [_mean_and_spread([line["native"]["iou"][label] for line in lines]) for label in MADM11.names]
                 rows.append(f"| {variant.title} | {modality} | {' | '.join(classes)} |")
+    blocks.append("\n".join(rows))
+    if curves := _pseudo_label_rows(cells):
+        blocks.append(curves)
     missing = [variant.title for name, variant in {**MAIN, **ABLATIONS}.items() if not _lines_of(name, cells)]
-    return "\n\n".join([*blocks, "\n".join(rows), *([f"Not run: {'; '.join(missing)}."] if missing else [])])
+    return "\n\n".join([*blocks, *([f"Not run: {'; '.join(missing)}."] if missing else [])])
+
+
+def _pseudo_label_rows(cells: Mapping[tuple[str, str], list[dict[str, Any]]]) -> str:
+    """The share of right pseudo-labels, a mean over all steps that had some; empty when no run has any."""
+    rows = []
+    for name, variant in VARIANTS.items():
+        shares = [
+            [100 * fmean(point["accuracy"] for point in line["curve"]) for line in cells.get((name, modality), [])
+             if line.get("curve")] for modality in MODALITIES
+        ]  # fmt: skip
+        if any(shares):
+            rows.append(f"| {variant.title} | {' | '.join(map(_mean_and_spread, shares))} |")
+    head = [f"| right pseudo-labels, % | {' | '.join(MODALITIES)} |", "|---|" + "---|" * len(MODALITIES)]
+    return "\n".join([*head, *rows]) if rows else ""
 
 
 def _row_of(name: str, key: str, cells: Mapping[tuple[str, str], list[dict[str, Any]]], steps: int) -> str:

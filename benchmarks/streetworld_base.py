@@ -30,11 +30,11 @@ sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any 
 
 from benchmarks.streetworld_experiment import FRAME_SIZE, SMALL, STREETS  # noqa: E402
 from benchmarks.streetworld_scoring import summary  # noqa: E402
+from madm_core.data.crops import resize_image, resize_labels  # noqa: E402
 from madm_core.evaluation.metrics import confusion_matrix  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
 from madm_core.model.diffusion_backbone import latent_stride  # noqa: E402
 from madm_core.pretraining.autoencoder import palette_recovery  # noqa: E402
-from madm_core.pretraining.pictures import Pictures  # noqa: E402
 from madm_core.streetworld.dataset import street_frames  # noqa: E402
 
 TRAINING, HELD_OUT = 96, 16
@@ -82,10 +82,9 @@ def frames(name: str, count: int) -> tuple[Tensor, np.ndarray]:
         STREETS[name], count, FRAME_SIZE, ("rgb",), conditions=SMALL.conditions, frames_per_street=1
     )  # fmt: skip
     found = list(made)
-    images = np.stack([frame.rgb for frame in found if frame.rgb is not None])
-    full = Pictures(images, np.stack([frame.labels for frame in found]), ("day",) * len(found))
-    small = full.reduced(FRAME_SIZE[0] // SMALL.image_size[0])
-    return torch.from_numpy(small.images).permute(0, 3, 1, 2).float() / 127.5 - 1, small.labels
+    images = np.stack([resize_image(frame.rgb, SMALL.image_size) for frame in found if frame.rgb is not None])
+    labels = np.stack([resize_labels(frame.labels, SMALL.image_size) for frame in found])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1, labels
 
 
 @torch.inference_mode()

@@ -43,20 +43,30 @@ class Setting:
         conditions: Light and weather of all of them, see :data:`madm_core.streetworld.conditions.CONDITIONS`; None
             draws them anew for each street.
         steps: Optimisation steps of a run, of :data:`BATCH_SIZE` pictures of each kind.
+        work: Folder of its data and runs.
+        results: File with a line for each of its finished runs.
         image_size: Pixels of the network, (height, width): whole frames, made smaller.
     """
 
     frames: Mapping[str, int]
     conditions: str | None
     steps: int
+    work: Path
+    results: Path
     image_size: tuple[int, int] = (64, 128)
 
 
 STREETS = {"source": 10, "validation": 11, "target": 12, "test": 13}
 """Seed of each set."""
-SMALL = Setting({"source": 320, "target": 160, "test": 40}, "day", 400)
+_RESULTS = Path(__file__).resolve().parent / "streetworld"
+SMALL = Setting(
+    {"source": 320, "target": 160, "test": 40}, "day", 400, Path("runs/streetworld-small"), _RESULTS / "results.jsonl"
+)
 """The table's: small enough for several seeds on a CPU."""
-LARGE = Setting({"source": 720, "validation": 48, "target": 400, "test": 40}, None, 1000)
+LARGE = Setting(
+    {"source": 720, "validation": 48, "target": 400, "test": 40}, None, 1000, Path("runs/streetworld"),
+    _RESULTS / "results_large.jsonl",
+)  # fmt: skip
 """The demo's models come from this one."""
 SETTINGS = {"small": SMALL, "large": LARGE}
 

@@ -17,9 +17,10 @@ import numpy.typing as npt
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld import RESULTS, VARIANTS, WORK, read_results  # noqa: E402
-from benchmarks.streetworld_experiment import SETTINGS  # noqa: E402
+from benchmarks.streetworld import read_results  # noqa: E402
+from benchmarks.streetworld_experiment import SETTINGS, SMALL  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES  # noqa: E402
+from benchmarks.streetworld_variants import VARIANTS  # noqa: E402
 from madm_core.data.frames import Frames  # noqa: E402
 from madm_core.data.sources import open_frames  # noqa: E402
 from madm_core.labels import MADM11  # noqa: E402
@@ -41,18 +42,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE.parent / "docs" / "images")
     parser.add_argument("--frames", type=int, nargs="+", default=[9, 25], help="numbers of test frames")
     arguments = parser.parse_args()
-    steps = SETTINGS[arguments.setting].steps
-    arguments.work = arguments.work or WORK[arguments.setting]
-    test = arguments.work / "data" / "test"
+    setting = SETTINGS[arguments.setting]
+    work = arguments.work or setting.work
+    test = work / "data" / "test"
     _write(arguments.output / "streetworld_sensors.png", sensors(test, arguments.frames))
     for modality in MODALITIES:
-        models = {name: arguments.work / "runs" / f"{name}_{modality if VARIANTS[name].sees_target else 'rgb'}_0_"
-                  f"{steps}" / "model" for name in COLUMNS}  # fmt: skip
+        models = {name: work / "runs" / f"{name}_{modality if VARIANTS[name].sees_target else 'rgb'}_0_"
+                  f"{setting.steps}" / "model" for name in COLUMNS}  # fmt: skip
         there = {name: path for name, path in models.items() if path.is_dir()}
         if there:
             picture = before_and_after(there, modality, test, arguments.frames)
             _write(arguments.output / f"streetworld_{modality}.png", picture)
-    curves = pseudo_label_curves(read_results(RESULTS["small"]), SETTINGS["small"].steps)
+    curves = pseudo_label_curves(read_results(SMALL.results), SMALL.steps)
     if curves:
         (arguments.output / "streetworld_pseudo_labels.svg").write_text(curves, encoding="utf-8")
 

@@ -18,9 +18,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld import VARIANTS  # noqa: E402
 from benchmarks.streetworld_experiment import SMALL, STREETS, Run, make_streets, train  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES, FixedPicture, evaluate, summary  # noqa: E402
+from benchmarks.streetworld_variants import VARIANTS  # noqa: E402
 
 FRAMES = {"source": 240, "target": 160, "test": 24}
 ROWS = ("source-only", "madm")

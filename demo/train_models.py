@@ -5,7 +5,7 @@
 
 Each model is adapted: it learns from labelled colour pictures and unlabelled frames of its own sensor, by
 ``recipe: madm``. No label of a depth, thermal or event frame is ever used. The method is that of the row ``madm-long``
-of ``benchmarks/streetworld.py``, with pictures of all weathers, more of them, and 2.5 times the steps.
+of ``benchmarks/streetworld_variants.py``, with pictures of all weathers, more of them, and 2.5 times the steps.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from transformers import CLIPTextModel
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `benchmarks.*` imports from any folder
 
-from benchmarks.streetworld import VARIANTS  # noqa: E402
 from benchmarks.streetworld_experiment import LARGE, STREETS, Run, make_streets, train  # noqa: E402
 from benchmarks.streetworld_scoring import MODALITIES  # noqa: E402
+from benchmarks.streetworld_variants import VARIANTS  # noqa: E402
+from madm_core.model.stored_base import save_part  # noqa: E402
 from madm_core.model_directory import load_model_directory, save_model_directory  # noqa: E402
 
 ROW, SEED = "madm-long", 0
@@ -36,7 +37,7 @@ def main() -> None:
     """Writes the base, makes the data where it is missing, then one model a modality."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, required=True, help="directory that train_street_base wrote")
-    parser.add_argument("--work", type=Path, default=Path("runs/streetworld"), help="folder of data and runs")
+    parser.add_argument("--work", type=Path, default=LARGE.work, help="folder of data and runs")
     parser.add_argument("--output", type=Path, default=HERE)
     parser.add_argument("--steps", type=int, default=LARGE.steps)
     parser.add_argument("--modality", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
@@ -86,8 +87,10 @@ def ship(trained: Path, target: Path, modality: str, steps: int) -> Path:
 
 def ship_base(trained: Path, target: Path) -> None:
     """Writes the base in half precision, without the pictures and stages that its training keeps."""
-    for part, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL), ("text_encoder", CLIPTextModel)):
-        kind.from_pretrained(trained / part, torch_dtype=torch.float16).save_pretrained(target / part)
+    for part, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
+        save_part(kind.from_pretrained(trained / part, torch_dtype=torch.float16), target / part)
+    text_encoder = CLIPTextModel.from_pretrained(trained / "text_encoder", torch_dtype=torch.float16)
+    text_encoder.save_pretrained(target / "text_encoder")
     for folder in ("scheduler", "tokenizer"):
         shutil.copytree(trained / folder, target / folder, dirs_exist_ok=True)
     shutil.copy(trained / "training.json", target / "training.json")

@@ -127,25 +127,23 @@ def check_shapes(unet: Mapping[str, Any], vae: Mapping[str, Any], name: str) -> 
         "autoencoder levels": len(vae.get("block_out_channels", ())),
         "latent channels": vae.get("latent_channels", 4),
     }
-    needed = {
-        "U-Net class": "UNet2DConditionModel",
-        "U-Net levels": 4,
-        "U-Net layers a level": 2,
-        "U-Net input channels": 4,
-        "U-Net output channels": 4,
-        "U-Net extra embedding": None,
-        "U-Net guidance embedding": None,
-        "autoencoder levels": 4,
-        "latent channels": 4,
+    allowed: Mapping[str, tuple[Any, ...]] = {
+        "U-Net class": ("UNet2DConditionModel",),
+        "U-Net levels": (4,),
+        "U-Net layers a level": (2,),
+        "U-Net input channels": (4,),
+        "U-Net output channels": (4,),
+        "U-Net extra embedding": (None,),
+        "U-Net guidance embedding": (None,),
+        "autoencoder levels": (4, 3),  # 3: finer latents, for pictures smaller than Stable Diffusion's
+        "latent channels": (4,),
     }
-    if found["autoencoder levels"] == 3:
-        needed["autoencoder levels"] = 3  # f = 4: finer latents, for pictures smaller than Stable Diffusion's
-    wrong = [key for key in needed if found[key] != needed[key]]
+    wrong = [key for key in allowed if found[key] not in allowed[key]]
     if wrong:
         raise BaseModelError(
             f"the base {name} is not shaped like Stable Diffusion 1.x",
             got=", ".join(f"{key} {found[key]}" for key in wrong),
-            expected=", ".join(f"{key} {needed[key]}" for key in wrong),
+            expected=", ".join(f"{key} {' or '.join(map(str, allowed[key]))}" for key in wrong),
             do="use a Stable Diffusion 1.x base such as CompVis/stable-diffusion-v1-4",
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,14 +20,24 @@ from madm_core.model.madm import MadmNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase, load_base, load_vae, model_from_config
 
 
+def save_part(model: UNet2DConditionModel | AutoencoderKL, directory: Path) -> None:
+    """diffusers' ``save_pretrained``, without the place that the model was loaded from."""
+    model.save_pretrained(directory)
+    (directory / "config.json").write_text(_configuration(model), encoding="utf-8")
+
+
+def _configuration(model: UNet2DConditionModel | AutoencoderKL) -> str:
+    config = json.loads(model.to_json_string())
+    config.pop("_name_or_path", None)  # where it was loaded from on this machine is nobody's business
+    return json.dumps(config, indent=2)
+
+
 def write_base(directory: Path, network: MadmNetwork, *, weights: bool) -> None:
     """Write the base's configurations and, with ``weights``, the tensors that the model's own file does not hold."""
     backbone = network.backbone
     for folder, model in (("unet", backbone.unet), ("vae", backbone.vae)):
         (directory / folder).mkdir(parents=True)
-        config = json.loads(model.to_json_string())
-        config.pop("_name_or_path", None)  # where it was loaded from on this machine is nobody's business
-        (directory / folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        (directory / folder / "config.json").write_text(_configuration(model), encoding="utf-8")
     (directory / "scheduler").mkdir()
     scheduler_config = json.dumps(backbone.scheduler_config, indent=2)
     (directory / "scheduler" / "scheduler_config.json").write_text(scheduler_config, encoding="utf-8")

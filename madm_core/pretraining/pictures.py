@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from madm_core.data.crops import resize_labels
 from madm_core.streetworld.camera import Camera
 from madm_core.streetworld.sensors import RgbSensor
 from madm_core.streetworld.world import StreetWorld
@@ -40,16 +41,16 @@ class Pictures:
         return len(self.images)
 
     def reduced(self, by: int) -> Pictures:
-        """The same pictures, each side ``by`` times smaller: pixels averaged, labels taken from the block's middle.
+        """The same pictures, each side ``by`` times smaller: pixels averaged, labels by nearest neighbour.
 
         Networks see sensors' frames smaller than they are, so the base has to know such pictures too.
         """
         if by == 1:
             return self
         height, width = (side // by for side in self.labels.shape[1:])
-        smaller = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in self.images]
-        labels = self.labels[:, by // 2 :: by, by // 2 :: by]
-        return Pictures(np.stack(smaller).astype(np.uint8), np.ascontiguousarray(labels), self.conditions)
+        images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in self.images]
+        labels = [resize_labels(label, (height, width)) for label in self.labels]
+        return Pictures(np.stack(images), np.stack(labels), self.conditions)
 
 
 def load_pictures(

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from madm_core.config import to_mapping
+from madm_core.model.stored_base import save_part
 from madm_core.model.tiny_base import write_tiny_base
 from madm_core.pretraining.autoencoder import AutoencoderTraining, palette_recovery, train_autoencoder
 from madm_core.pretraining.latent_diffusion import DiffusionTraining, TextToImage, train_latent_diffusion
@@ -99,11 +100,12 @@ def train_street_base(directory: Path, settings: StreetBaseTraining) -> dict[str
             partial(train_autoencoder, autoencoder, training, stage),
             stage.steps,
         )
+    measured["palette_recovery"] = {}
     for by in sorted(set(settings.refinement.reductions)):
         share, of_classes = palette_recovery(autoencoder, held_out.reduced(by).labels)
         _LOG.info("palette recovery on held-out streets, reduced %d times: %.1f %% of pixels", by, 100 * share)
-        measured.setdefault("palette_recovery", {})[f"pictures / {by}"] = {"pixels": share, "classes": of_classes}
-    autoencoder.save_pretrained(directory / "vae")
+        measured["palette_recovery"][f"pictures / {by}"] = {"pixels": share, "classes": of_classes}
+    save_part(autoencoder, directory / "vae")
 
     model = TextToImage(
         autoencoder,
@@ -119,7 +121,7 @@ def train_street_base(directory: Path, settings: StreetBaseTraining) -> dict[str
         lambda report: train_latent_diffusion(model, training, settings.diffusion, report),
         settings.diffusion.steps,
     )
-    model.unet.save_pretrained(directory / "unet")
+    save_part(model.unet, directory / "unet")
     model.text_encoder.save_pretrained(directory / "text_encoder")
     (directory / "training.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
     return measured

@@ -48,7 +48,7 @@ def train_adapt(chosen: argparse.Namespace) -> Outcome:
     from madm_core.interruption import Interrupted, raising_interrupted
 
     try:
-        with raising_interrupted(signal.SIGTERM, signal.SIGINT):
+        with raising_interrupted(signal.SIGTERM):
             trainer = _load(chosen)
     except Interrupted:
         print("stopped before the first step; nothing to save", file=sys.stderr)

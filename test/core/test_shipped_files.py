@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,10 @@ def test_an_installation_has_them_below_its_prefix(tmp_path, monkeypatch):
     assert shipped_folder() is None
     (share / "package.xml").touch()
     assert shipped_folder() == share
+
+
+def test_what_ships_does_not_tell_where_it_was_made():
+    files = [path for path in (ROOT / "demo").rglob("*.json") if "out" not in path.parts]
+    texts = {path: path.read_text(encoding="utf-8") for path in files}
+    assert len(texts) > 10
+    assert not [path for path, text in texts.items() if "_name_or_path" in text or re.search(r'"/(?!["/])\w', text)]

@@ -218,12 +218,23 @@ def test_the_table_says_what_was_not_run(bench):
     assert "; self-training; self-training + appearance augmentation; " in text.splitlines()[-1]
     assert "`recipe: madm`;" not in text.splitlines()[-1]
     assert "21.5" not in bench.table.table([line(0, 20.0), line(1, 23.0)], 100)
+    assert "right pseudo-labels" not in text
+
+
+def test_the_table_has_the_share_of_right_pseudo_labels(bench):
+    curves = [[{"accuracy": share}, {"accuracy": 0.5}] for share in (0.5, 0.7)]
+    lines = [{**line(seed, 20.0), "curve": curve} for seed, curve in enumerate(curves)]
+    text = bench.table.table([*lines, line(0, 10.0, "source-only")], 300)
+    block = next(part for part in text.split("\n\n") if "right pseudo-labels" in part)
+    assert "| MADM, `recipe: madm` | 55.0 ± 5.0 | not run | not run |" in block
+    assert "source only" not in block
 
 
 @pytest.mark.parametrize(("setting", "steps"), [("small", 400), ("large", 1000)])
 def test_a_setting_has_lines_of_its_own_and_they_go_into_a_page(bench, tmp_path, monkeypatch, capsys, setting, steps):
     lines = [line(0, 20.0, "madm-long", steps), line(0, 70.0, "madm-long", steps + 1)]
-    monkeypatch.setitem(bench.table.RESULTS, setting, tmp_path / "results.jsonl")
+    own = dataclasses.replace(bench.table.SETTINGS[setting], results=tmp_path / "results.jsonl")
+    monkeypatch.setitem(bench.table.SETTINGS, setting, own)
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines))
     page = tmp_path / "page.md"
     page.write_text(f"before\n{bench.table.MARK}\nold\n{bench.table.MARK}\nafter\n")

@@ -29,6 +29,7 @@ def test_a_base_is_made_stage_by_stage(tmp_path):
     assert all(0 <= found["pixels"] <= 1 for found in measured["palette_recovery"].values())
     base = load_base(tmp_path)
     assert latent_stride(base.vae) == 4
+    assert not any(str(tmp_path) in file.read_text() for file in tmp_path.rglob("*.json"))
     weights = {name: value.clone() for name, value in base.unet.state_dict().items()}
     assert base.vae.config.scaling_factor == measured["refinement"]["scaling_factor"]
     stages = [load_file(tmp_path / "work" / f"{name}.safetensors") for name in ("autoencoder", "refinement")]
