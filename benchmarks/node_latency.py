@@ -63,26 +63,15 @@ class WaitingSegmenter:
 
 def serve(modality: str, delay_s: float) -> None:
     """The node's process."""
-    import rclpy
-    from rclpy.executors import ExternalShutdownException
-
     from madm_core.labels import LabelSet
     from madm_core.modalities import modality_named
-    from madm_ros.commands.segment import spin
-    from madm_ros.process_memory import keep_freed_memory, run_opencv_alone, settle_objects
+    from madm_ros.node_run import run_node
+    from madm_ros.process_memory import settle_objects
     from madm_ros.segmentation_node import SegmentationNode
 
-    keep_freed_memory()
-    run_opencv_alone()
-    rclpy.init(args=["--ros-args", "-p", "model:=waiting", "-p", "diagnostics_period_s:=0.5"])
     network = WaitingSegmenter(modality_named(modality), LabelSet.named("madm11"), delay_s)
-    node = SegmentationNode(load=lambda parameters: network, after_load=settle_objects)
-    node.autostart()
-    try:
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        node.destroy_node()
-        rclpy.try_shutdown()
+    words = ["--ros-args", "-p", "model:=waiting", "-p", "diagnostics_period_s:=0.5"]
+    run_node(words, lambda: SegmentationNode(load=lambda parameters: network, after_load=settle_objects))
 
 
 def test_pixels(encoding: str, size: tuple[int, int]) -> np.ndarray:

@@ -103,25 +103,12 @@ def loader(delay_s: float = 0.0, load_s: float = 0.0, modality: str = "thermal")
 
 def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0, modality: str = "thermal") -> int:
     """The node's process, with ROS arguments; its memory and its end are those of the command ``segment``."""
-    import rclpy
-    from rclpy.executors import ExternalShutdownException
-
-    from madm_ros.commands.segment import spin
-    from madm_ros.process_memory import keep_freed_memory, run_opencv_alone, settle_objects
+    from madm_ros.node_run import run_node
+    from madm_ros.process_memory import settle_objects
     from madm_ros.segmentation_node import SegmentationNode
 
-    keep_freed_memory()
-    run_opencv_alone()
-    rclpy.init(args=["--ros-args", "-p", "model:=numbered", "-p", "diagnostics_period_s:=0.2", *STAMPS, *arguments])
-    node = SegmentationNode(load=loader(delay_s, load_s, modality), after_load=settle_objects)
-    try:
-        node.autostart()
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    words = ["--ros-args", "-p", "model:=numbered", "-p", "diagnostics_period_s:=0.2", *STAMPS, *arguments]
+    run_node(words, lambda: SegmentationNode(load=loader(delay_s, load_s, modality), after_load=settle_objects))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: as a wish to come to a good end, or as an exception that leaves a clean exit code."""
+"""Ctrl-C and SIGTERM: a wish to come to a good end, the end of a node, or an exception with a clean exit code."""
 
 from __future__ import annotations
 
@@ -72,6 +72,37 @@ class Interruption:
         os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, message.encode())
 
 
+class EndingSignals:
+    """SIGINT and SIGTERM as the normal ends of a process that would work for ever, such as a node.
+
+    Inside, the first of them raises :class:`Interrupted` in the main thread, which ends the ``with`` block and nothing
+    else. Whatever comes later is not heard, until the process is gone: ``launch`` sends its nodes the SIGINT that the
+    terminal has sent them already, and what is given back at the end must not be interrupted by it.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        """Whether a signal came; the exception for it may have been lost in a destructor."""
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> EndingSignals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_IGN if self.received else handler)
+        return isinstance(error, Interrupted)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.received:
+            self.received = True
+            raise Interrupted
+
+
 @contextmanager
 def raising_interrupted(*signals: signal.Signals) -> Iterator[None]:
     """Inside, these signals raise :class:`Interrupted`, so that whatever is half written is cleared away.
@@ -91,7 +122,8 @@ def raising_interrupted(*signals: signal.Signals) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is stop:  # else somebody inside has decided otherwise
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import threading
 import time
 from collections.abc import Callable
@@ -46,7 +45,6 @@ def load_model(
     parameters: NodeParameters,
     info: Callable[[str], object],
     *,
-    still_wanted: Callable[[], bool] = lambda: True,
     load: Callable[[NodeParameters], FrameSegmenter] = load_segmenter,
 ) -> Model:
     """Load and warm up the model.
@@ -54,8 +52,6 @@ def load_model(
     Args:
         parameters: Where the model is and how it shall run.
         info: Writes a line to the log.
-        still_wanted: Asked while loading in the main thread; when False (the process was told to end), loading is
-            interrupted by ``KeyboardInterrupt``.
         load: Makes the segmenter.
 
     Raises:
@@ -77,7 +73,7 @@ def load_model(
             f"compiling it too (compile_mode {parameters.compile_mode}): minutes at the first start, then kept; "
             "'segment --build-only' does it beforehand"
         )
-    with _Progress(parameters.model, info, still_wanted):
+    with _Progress(parameters.model, info):
         segmenter = load(parameters)
         wanted = _OTHER_NAMES.get(parameters.modality, parameters.modality)
         if wanted and segmenter.modality.name != wanted:
@@ -105,15 +101,13 @@ def load_model(
 
 
 class _Progress:
-    """Says every few seconds that loading goes on, and interrupts it when nobody wants it any more."""
+    """Says every few seconds that loading goes on."""
 
-    def __init__(self, model: str, info: Callable[[str], object], still_wanted: Callable[[], bool]) -> None:
+    def __init__(self, model: str, info: Callable[[str], object]) -> None:
         self._model = model
         self._info = info
-        self._still_wanted = still_wanted
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="loading-progress", daemon=True)
-        self._in_main_thread = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -123,12 +117,6 @@ class _Progress:
         self._thread.join()
 
     def _watch(self) -> None:
-        started = spoken = time.monotonic()
-        while not self._done.wait(0.2):
-            now = time.monotonic()
-            if self._in_main_thread and not self._still_wanted():
-                _thread.interrupt_main()
-                return
-            if now - spoken >= _SPEAK_EVERY_S:
-                spoken = now
-                self._info(f"still loading {self._model} ({now - started:.0f} s)")
+        started = time.monotonic()
+        while not self._done.wait(_SPEAK_EVERY_S):
+            self._info(f"still loading {self._model} ({time.monotonic() - started:.0f} s)")

@@ -168,7 +168,7 @@ class SegmentationNode(LifecycleNode):
 
     def _configure(self) -> None:
         logger = self.get_logger()
-        self.model = load_model(self._values, logger.info, still_wanted=self.context.ok, load=self._load)
+        self.model = load_model(self._values, logger.info, load=self._load)
         self._results = ResultPublishers(self, logger.info, self._preview.feed.show if self._preview else None)
         self._results.announce(self.model.shown_label_set, self._values.min_confidence)
         self._after_load()

@@ -5,18 +5,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from madm_core.command_line import SUCCESS, UNUSABLE, Outcome, command_parser, run_command
-from madm_core.errors import ConfigError
 from madm_core.shipped_files import NODES, config_file
 from madm_ros.config_options import complete_shipped
 from madm_ros.ros_arguments import split_ros_arguments
-
-if TYPE_CHECKING:
-    from madm_ros.segmentation_node import SegmentationNode
 
 PREVIEW_PORT = 8088
 """Where the preview page is if no other port is asked for."""
@@ -88,57 +82,19 @@ def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]
 
 
 def _run(chosen: argparse.Namespace, words: list[str]) -> Outcome:
-    import rclpy
-    from rclpy.executors import ExternalShutdownException
-    from rclpy.utilities import try_shutdown
-
-    from madm_ros.process_memory import keep_freed_memory, run_opencv_alone, settle_objects
+    from madm_ros.node_run import run_node
+    from madm_ros.process_memory import settle_objects
     from madm_ros.segmentation_node import SegmentationNode
 
-    keep_freed_memory()
-    run_opencv_alone()
-    try:
-        rclpy.init(args=words)
-    except RuntimeError as error:  # RCLError or UnknownROSArgsError
-        raise ConfigError("the ROS arguments cannot be used", got=str(error).strip()) from error
-    node: SegmentationNode | None = None
-    try:
-        node = SegmentationNode(after_load=settle_objects)
-        if chosen.build_only:
-            node.trigger_configure()
-            return Outcome(UNUSABLE if node.problem else SUCCESS)  # the reason is in the log
-        if node.values.autostart:
-            node.autostart()
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # SIGINT and SIGTERM are the normal ends of a node
-    finally:
-        if node is not None:
-            node.destroy_node()
-        try_shutdown()
-    return Outcome()
+    outcome = Outcome()
 
+    def build(node: SegmentationNode) -> None:
+        nonlocal outcome
+        node.trigger_configure()
+        outcome = Outcome(UNUSABLE if node.problem else SUCCESS)  # the reason is in the log
 
-def spin(node: SegmentationNode) -> None:
-    """Work until the context ends. An exception out of a callback is logged and counted, and the node goes on.
-
-    Raises:
-        ExternalShutdownException, KeyboardInterrupt: The process was told to end, while a callback was awaited.
-    """
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
-    while node.context.ok():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            raise
-        except Exception as error:
-            if not node.context.ok():
-                return
-            node.callback_errors += 1
-            node.warn("callback", f"internal error in a callback: {error}; the node goes on\n{traceback.format_exc()}")
+    run_node(words, lambda: SegmentationNode(after_load=settle_objects), build if chosen.build_only else None)
+    return outcome
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,18 @@ def test_a_signal_while_the_model_loads(tiny_models, start, with_signal):
     node.wait_for("loading model")
     assert node.end(with_signal) == 0, node.output
     assert "Traceback" not in node.output
+
+
+@pytest.mark.parametrize("moment", ["loading model", "listening on"])
+def test_signals_that_repeat(tiny_models, start, moment):
+    """A terminal and ``launch`` both send SIGINT, and SIGTERM comes when the end takes long."""
+    node = start("segment", "--model", str(tiny_models["depth"]))
+    node.wait_for(moment)
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        node.process.send_signal(number)
+        time.sleep(0.02)
+    assert node.end() == 0, node.output
+    assert "Traceback" not in node.output and "Interrupted" not in node.output
 
 
 @pytest.mark.parametrize(

@@ -44,18 +44,6 @@ def test_a_long_load_is_spoken_of(stand_in, monkeypatch):
     assert any("still loading large" in line for line in lines)
 
 
-def test_a_load_that_nobody_wants_any_more_is_interrupted(stand_in):
-    def load(values):
-        for _ in range(500):
-            time.sleep(0.02)
-        return stand_in()
-
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        load_model(NodeParameters(model="m"), print, still_wanted=lambda: False, load=load)
-    assert time.monotonic() - began < 5
-
-
 def test_an_exported_model_segments_what_the_sensor_sees(exported_model):
     """Loaded as the node does: modality, labels and sizes are those of the model that was exported."""
     lines: list[str] = []

@@ -1,20 +1,17 @@
-"""The command ``segment``: options become ROS arguments; callbacks that fail do not end the spin."""
+"""The command ``segment``: options become ROS arguments."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import socket
-import threading
 
 import pytest
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from madm_core.command_line import Outcome
 from madm_core.shipped_files import shipped_folder
 from madm_ros.commands import segment
-from madm_ros.commands.segment import main, ros_arguments, spin
+from madm_ros.commands.segment import main, ros_arguments
 
 
 def parsed(**given: str) -> argparse.Namespace:
@@ -68,29 +65,6 @@ def test_an_unknown_option_is_refused(capsys):
         main(["--modle", "x"])
     assert ended.value.code == 2
     assert "--modle" in capsys.readouterr().err
-
-
-def test_a_failing_callback_is_counted_and_the_spin_goes_on(context):
-    node = Node("segmentation", context=context)
-    calls: list[int] = []
-
-    def callback() -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            raise ValueError("a bug")
-        if len(calls) == 3:
-            threading.Thread(target=context.shutdown).start()
-
-    node.create_timer(0.01, callback)
-    warnings: list[str] = []
-    node.callback_errors = 0
-    node.warn = lambda kind, text: warnings.append(text)
-    with contextlib.suppress(ExternalShutdownException):
-        spin(node)
-    assert len(calls) >= 3
-    assert node.callback_errors == 1
-    assert "a bug" in warnings[0]
-    node.destroy_node()
 
 
 def test_build_only_runs_an_exported_model_and_ends(exported_model, capfd):

@@ -1,0 +1,82 @@
+"""From a process's start to its end with a node in it: ROS context, spinning, signals, and everything given back."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
+
+from madm_core.errors import ConfigError
+from madm_core.interruption import EndingSignals
+from madm_ros.process_memory import keep_freed_memory, run_opencv_alone
+from madm_ros.segmentation_node import SegmentationNode
+
+
+def run_node(
+    ros_arguments: Sequence[str],
+    make: Callable[[], SegmentationNode],
+    work: Callable[[SegmentationNode], None] | None = None,
+) -> None:
+    """Make a node and let it work until it is told to end; Ctrl-C and SIGTERM are its normal ends.
+
+    rclpy's signal handlers are not installed: its thread for them walks through a list of guard conditions that the
+    main thread, woken by the same signal, frees together with the executor. Now and then a node then ends by SIGSEGV.
+
+    Args:
+        ros_arguments: For the ROS context: ``--ros-args ...``.
+        make: Makes the node, in the default context.
+        work: What is done with it; None: start as the parameter ``autostart`` says, and spin.
+
+    Raises:
+        ConfigError: ROS cannot use the arguments, or ``make`` a parameter.
+    """
+    keep_freed_memory()
+    run_opencv_alone()
+    try:
+        rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # RCLError or UnknownROSArgsError
+        raise ConfigError("the ROS arguments cannot be used", got=str(error).strip()) from error
+    node: SegmentationNode | None = None
+    signals = EndingSignals()
+    try:
+        with signals:
+            node = make()
+            if work is not None:
+                work(node)
+            else:
+                if node.values.autostart:
+                    node.autostart()
+                spin(node, lambda: not signals.received)
+    finally:
+        if node is not None:
+            node.destroy_node()
+        try_shutdown()
+
+
+def spin(node: SegmentationNode, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Work until the context ends. An exception out of a callback is logged and counted, and the node goes on.
+
+    Args:
+        node: Its timers wake this loop, at the latest, every 0.05 s.
+        wanted: Asked between callbacks; False ends the loop.
+    """
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    try:
+        while node.context.ok() and wanted():
+            try:
+                executor.spin_once()
+            except ExternalShutdownException:
+                return
+            except Exception as error:
+                if not node.context.ok():
+                    return
+                node.callback_errors += 1
+                text = f"internal error in a callback: {error}; the node goes on\n{traceback.format_exc()}"
+                node.warn("callback", text)
+    finally:
+        executor.shutdown(timeout_sec=0.0)
