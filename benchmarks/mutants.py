@@ -63,6 +63,7 @@ TARGETS = {
     "image_conversion": Target("madm_ros.image_conversion", ("test/ros/test_image_conversion.py",)),
     "checkpoint": Target("madm_core.adaptation.checkpoint", ("test/core/adaptation/test_checkpoint.py",)),
     "voxel_grid": Target("madm_core.events.voxel_grid", VOXEL_TESTS),
+    "scatter_grid": Target("madm_core.events.scatter_grid", ("test/core/events/test_scatter_grid.py", *VOXEL_TESTS)),
     "accumulation": Target(
         "madm_core.events.accumulation", (*VOXEL_TESTS, "test/core/events/test_streaming.py"), kernels=True
     ),

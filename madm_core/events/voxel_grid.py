@@ -12,9 +12,7 @@ from madm_core.errors import InvalidInputError
 from madm_core.events import accumulation, folding, registers, segments
 from madm_core.events.grid_accumulator import NO_MAP
 from madm_core.events.grid_memory import empty_sums, recycled_grid
-
-CUDA_CHUNK = 4_000_000
-"""Events scattered at once on a GPU, which bounds the temporary memory to about 200 MB."""
+from madm_core.events.scatter_grid import scatter_voxel_grid
 
 
 def voxel_grid(
@@ -49,7 +47,7 @@ def voxel_grid(
     Returns:
         float32 (bins, height, width) on the events' device, within 1e-5 of exact arithmetic or, where sums are
         large, one part in a million; on the CPU the same bits in every run. Without events it is zero, and with
-        ``t_end == t_start`` bin 0 takes all.
+        ``t_end == t_start`` bin 0 takes all events of that time.
 
     Raises:
         InvalidInputError: Arrays of different lengths, coordinates that are not whole numbers, times that are not
@@ -63,17 +61,14 @@ def voxel_grid(
             expected="at least 1 each",
         )
     columns = {"x": x, "y": y, "t": t, "p": p}
-    if any(torch.is_tensor(column) and column.device.type != "cpu" for column in columns.values()):
-        device = next(c.device for c in columns.values() if torch.is_tensor(c) and c.device.type != "cpu")
-        return scatter_voxel_grid(
-            *(torch.as_tensor(column, device=device) for column in columns.values()),
-            bins=bins, height=height, width=width, t_start=t_start, t_end=t_end,
-        )  # fmt: skip
+    device = _accelerator(columns)
+    if device is not None:
+        return _scattered(_as_tensors(columns, device), bins, height, width, t_start, t_end)
     arrays = _as_arrays(columns)
     x, y, t, p = arrays["x"], arrays["y"], arrays["t"], arrays["p"]
     if len(t) == 0:
         return torch.zeros(bins, height, width)
-    t_start, t_end = _bounds(t[0].item(), t[-1].item(), t_start, t_end)
+    t_start, t_end = _bounds(t, t_start, t_end)
     if t.dtype.kind in "iub" and float(t_start).is_integer() and float(t_end).is_integer():
         plan = np.empty(registers.REGISTERS, np.int64)
         if segments.plan_window(plan, int(t_start), int(t_end), bins, width, height):
@@ -83,42 +78,18 @@ def voxel_grid(
     return torch.from_numpy(exact.astype(np.float32))
 
 
-def scatter_voxel_grid(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    t: torch.Tensor,
-    p: torch.Tensor,
-    *,
-    bins: int,
-    height: int,
-    width: int,
-    t_start: float | None = None,
-    t_end: float | None = None,
-) -> torch.Tensor:
-    """Do what :func:`voxel_grid` does by torch operations, for tensors on an accelerator.
+def _accelerator(columns: dict[str, Any]) -> torch.device | None:
+    devices = [column.device for column in columns.values() if torch.is_tensor(column)]
+    return next((device for device in devices if device.type != "cpu"), None)
 
-    The order of the sums, and so the last bits of the result, may vary there.
-    """
-    device = t.device
-    grid = torch.zeros(bins * height * width + 1, dtype=torch.float64, device=device)
-    nowhere = bins * height * width
-    if len(t):
-        t_start, t_end = _bounds(t[0].item(), t[-1].item(), t_start, t_end)
-        scale = (bins - 1) / (t_end - t_start) if t_end > t_start else 0.0
-        for first in range(0, len(t), CUDA_CHUNK):
-            part = slice(first, first + CUDA_CHUNK)
-            px, py = x[part].long(), y[part].long()
-            inside = (px >= 0) & (px < width) & (py >= 0) & (py < height)
-            # Times are made small before they lose digits; float64, since microseconds of a day exceed float32.
-            position = (t[part] - t_start).to(torch.float64) * scale
-            lower = position.floor()
-            later = position - lower
-            sign = (p[part] > 0).to(torch.float64) * 2 - 1
-            for bin_index, weight in ((lower.long(), 1 - later), (lower.long() + 1, later)):
-                keep = inside & (bin_index >= 0) & (bin_index < bins)
-                index = torch.where(keep, (bin_index * height + py) * width + px, nowhere)
-                grid.index_add_(0, index, torch.where(keep, sign * weight, torch.zeros_like(weight)))
-    return grid[:-1].view(bins, height, width).float()
+
+def _scattered(
+    events: dict[str, torch.Tensor], bins: int, height: int, width: int, t_start: float | None, t_end: float | None
+) -> torch.Tensor:
+    if len(events["t"]) == 0:
+        return torch.zeros(bins, height, width, device=events["t"].device)
+    start, end = _bounds(events["t"], t_start, t_end)
+    return scatter_voxel_grid(**events, bins=bins, height=height, width=width, t_start=start, t_end=end)
 
 
 def _accumulate(
@@ -136,9 +107,9 @@ def _accumulate(
     return grid.reshape(bins, height, width)
 
 
-def _bounds(first: float, last: float, t_start: float | None, t_end: float | None) -> tuple[float, float]:
-    start = first if t_start is None else t_start
-    end = last if t_end is None else t_end
+def _bounds(t: NDArray[Any] | torch.Tensor, t_start: float | None, t_end: float | None) -> tuple[float, float]:
+    start = t[0].item() if t_start is None else t_start
+    end = t[-1].item() if t_end is None else t_end
     if not (np.isfinite(start) and np.isfinite(end) and start <= end):
         raise InvalidInputError(
             "the bounds of a voxel grid are out of order",
@@ -161,25 +132,57 @@ def _positions(t: NDArray[Any], t_start: float, t_end: float, bins: int) -> NDAr
 
 def _as_arrays(columns: dict[str, Any]) -> dict[str, NDArray[Any]]:
     arrays = {name: np.asarray(column) for name, column in columns.items()}
-    sizes = {name: array.shape for name, array in arrays.items()}
-    if len(set(sizes.values())) != 1 or arrays["t"].ndim != 1:
-        raise InvalidInputError(
-            "the events' arrays do not belong together", reason="size", got=sizes, expected="four arrays of shape (N,)"
-        )
+    _require_one_length({name: array.shape for name, array in arrays.items()})
     for name in ("x", "y"):
         if arrays[name].dtype.kind == "f":
             whole = np.rint(arrays[name])
-            if not (np.array_equal(whole, arrays[name]) and np.isfinite(whole).all()):
-                raise InvalidInputError(
-                    f"{name} holds more than whole numbers of pixels",
-                    reason="coordinates",
-                    got="fractions, NaN or inf",
-                    expected="whole numbers",
-                    do="round rectified coordinates with np.rint, or give EventStream a PixelMap",
-                )
+            _require_whole(name, np.array_equal(whole, arrays[name]) and np.isfinite(whole).all())
             arrays[name] = whole.astype(np.int64)
     if arrays["t"].dtype.kind in "iub":
         arrays["t"] = arrays["t"].astype(np.int64, copy=False)
-    elif not np.isfinite(arrays["t"]).all():
-        raise InvalidInputError("an event's time is not finite", reason="time", got="NaN or inf", expected="numbers")
+    else:
+        _require_finite_times(np.isfinite(arrays["t"]).all())
     return arrays
+
+
+def _as_tensors(columns: dict[str, Any], device: torch.device) -> dict[str, torch.Tensor]:
+    """On the device; x, y and whole times as int64."""
+    tensors = {}
+    for name, column in columns.items():
+        if not torch.is_tensor(column):
+            array = np.asarray(column)  # torch takes neither foreign byte orders nor negative strides
+            column = torch.from_numpy(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
+        tensors[name] = column.to(device)
+    _require_one_length({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    for name in ("x", "y"):
+        if tensors[name].is_floating_point():
+            _require_whole(name, bool((tensors[name].frac() == 0).all()))  # of NaN and inf it is NaN
+        tensors[name] = tensors[name].long()
+    if tensors["t"].is_floating_point():
+        _require_finite_times(bool(tensors["t"].isfinite().all()))
+    else:
+        tensors["t"] = tensors["t"].long()
+    return tensors
+
+
+def _require_one_length(sizes: dict[str, tuple[int, ...]]) -> None:
+    if len(set(sizes.values())) != 1 or len(sizes["t"]) != 1:
+        raise InvalidInputError(
+            "the events' arrays do not belong together", reason="size", got=sizes, expected="four arrays of shape (N,)"
+        )
+
+
+def _require_whole(name: str, holds: bool) -> None:
+    if not holds:
+        raise InvalidInputError(
+            f"{name} holds more than whole numbers of pixels",
+            reason="coordinates",
+            got="fractions, NaN or inf",
+            expected="whole numbers",
+            do="round rectified coordinates with np.rint, or give EventStream a PixelMap",
+        )
+
+
+def _require_finite_times(holds: bool) -> None:
+    if not holds:
+        raise InvalidInputError("an event's time is not finite", reason="time", got="NaN or inf", expected="numbers")

@@ -14,12 +14,19 @@ from hypothesis.extra import numpy as hnp
 from madm_core.errors import InvalidInputError
 from madm_core.events import voxel_grid
 from madm_core.events.event_array import make_events
-from madm_core.events.voxel_grid import scatter_voxel_grid
 
 voxel_grid_module = sys.modules["madm_core.events.voxel_grid"]  # the package has a function of that name
 
 # Absolute, and the last digits of float32 where sums are large.
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-6}
+
+
+@pytest.fixture(params=["processor", "accelerator"])
+def path(request, monkeypatch):
+    """Both ways of voxel_grid; the accelerator is the CPU, too."""
+    if request.param == "accelerator":
+        monkeypatch.setattr(voxel_grid_module, "_accelerator", lambda columns: torch.device("cpu"))
+    return request.param
 
 
 def columns(events):
@@ -64,39 +71,29 @@ def test_any_order_and_any_bounds(reference_grid, events, bins, data):
     np.testing.assert_allclose(grid.numpy(), expected, **TOLERANCE)
 
 
-@settings(max_examples=50, deadline=None)
-@given(events=event_arrays(in_order=False), bins=st.integers(1, 6))
-def test_accelerator_path_on_cpu_tensors(reference_grid, events, bins):
-    low, high = int(events["t"].min()), int(events["t"].max()) + 1
-    tensors = [torch.from_numpy(column.astype(np.int64)) for column in columns(events)]
-    grid = scatter_voxel_grid(*tensors, bins=bins, height=11, width=17, t_start=low, t_end=high)
-    np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17, low, high), **TOLERANCE)
-
-
-@pytest.mark.parametrize("bins", [1, 4])
-def test_accelerator_path_in_chunks_and_without_length(reference_grid, random_events, monkeypatch, bins):
-    monkeypatch.setattr(voxel_grid_module, "CUDA_CHUNK", 7)
-    events = random_events(50, 11, 17, 1000, t_first=-300)
-    tensors = [torch.from_numpy(column.astype(np.int64)) for column in columns(events)]
-    grid = scatter_voxel_grid(*tensors, bins=bins, height=11, width=17)
-    assert grid.shape == (bins, 11, 17) and grid.dtype == torch.float32
-    np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
-    instant = [torch.tensor([column]) for column in (1, 2, 7, 0)]
-    grid = scatter_voxel_grid(*instant, bins=bins, height=4, width=5)
-    assert grid[0, 2, 1] == -1 and grid.sum() == -1
-    nothing = scatter_voxel_grid(*(tensor[:0] for tensor in instant), bins=bins, height=4, width=5)
-    assert nothing.shape == (bins, 4, 5) and not nothing.any()
-
-
-def test_accelerator_path_drops_what_is_outside_the_frame():
-    x, y = torch.tensor([-1, 5, 0, 0, 4]), torch.tensor([0, 0, -1, 4, 3])
-    grid = scatter_voxel_grid(x, y, torch.arange(5), torch.ones(5), bins=2, height=4, width=5)
-    assert grid.sum() == 1 and grid[1, 3, 4] == 1
+@pytest.mark.parametrize("where", range(4))
+def test_one_column_on_an_accelerator_takes_all_there(monkeypatch, where):
+    """The device "meta" stands for one: it is none of the CPU's, and can be had everywhere."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(voxel_grid_module, "scatter_voxel_grid", lambda **given: asked.append(given) or "its grid")
+    given: list[object] = [np.array([1, 2]), torch.tensor([3, 4]), [5, 6], np.array([0, 1], np.uint8)]
+    given[where] = torch.as_tensor(given[where], device="meta")
+    options = {"bins": 2, "height": 8, "width": 9, "t_start": 4, "t_end": 7.5}
+    assert voxel_grid(*given, **options) == "its grid"
+    (passed_on,) = asked
+    tensors = {name: passed_on.pop(name) for name in ("x", "y", "t", "p")}
+    assert passed_on == options
+    assert {tensor.device.type for tensor in tensors.values()} == {"meta"}
+    assert {tuple(tensor.shape) for tensor in tensors.values()} == {(2,)}
+    nothing: list[object] = [np.empty(0, np.int64)] * 4
+    nothing[where] = torch.empty(0, dtype=torch.int64, device="meta")
+    grid = voxel_grid(*nothing, bins=2, height=8, width=9)
+    assert grid.shape == (2, 8, 9) and grid.dtype == torch.float32 and grid.device.type == "meta"
 
 
 @pytest.mark.parametrize("start", [0.5, -0.5, -1.5, -300.25, 1e6 + 0.125])
 @pytest.mark.parametrize("bins", [1, 4])
-def test_whole_times_between_fractional_bounds(reference_grid, random_events, start, bins):
+def test_whole_times_between_fractional_bounds(path, reference_grid, random_events, start, bins):
     events = random_events(300, 11, 17, 1000, t_first=int(start))
     x, y, t, p = columns(events)
     shape, bounds = {"bins": bins, "height": 11, "width": 17}, {"t_start": start, "t_end": start + 900.5}
@@ -114,12 +111,13 @@ def test_times_in_floating_point(reference_grid, events, bins, scale):
     x, y, t, p = columns(events)
     seconds = (t - t[0]) * scale
     grid = voxel_grid(x, y, seconds, p, bins=bins, height=11, width=17)
+    assert grid.dtype == torch.float32
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17), **TOLERANCE)
 
 
 @pytest.mark.parametrize(("start", "end"), [(1428, 5001), (1428, 1429), (0, 700), (9990, 12_000)])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_bounds_that_most_events_lie_outside_of(reference_grid, random_events, start, end, shuffled):
+def test_bounds_that_most_events_lie_outside_of(path, reference_grid, random_events, start, end, shuffled):
     events = random_events(20_000, 11, 17, 10_000)
     if shuffled:
         events = events[np.random.default_rng(0).permutation(len(events))]
@@ -134,7 +132,7 @@ def test_many_events_fold_before_a_pixel_overflows(reference_grid, random_events
 
 
 @pytest.mark.parametrize("duration", [10**9, 10**13], ids=["a second of nanoseconds", "hours of nanoseconds"])
-def test_windows_too_long_for_integer_sums(reference_grid, random_events, duration):
+def test_windows_too_long_for_integer_sums(path, reference_grid, random_events, duration):
     events = random_events(5000, 8, 8, duration, t_first=1_700_000_000_000_000_000)
     grid = voxel_grid(*columns(events), bins=5, height=8, width=8).numpy()
     np.testing.assert_allclose(grid, reference_grid(events, 5, 8, 8), **TOLERANCE)
@@ -151,13 +149,13 @@ def test_windows_too_long_for_integer_sums(reference_grid, random_events, durati
     ],
     ids=["integers", "signs", "tensors", "strides and byte order", "lists"],
 )
-def test_types_of_arrays(reference_grid, random_events, convert):
+def test_types_of_arrays(path, reference_grid, random_events, convert):
     events = random_events(500, 10, 12, 9000)
     grid = voxel_grid(*convert(*columns(events)), bins=4, height=10, width=12)
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, 4, 10, 12), **TOLERANCE)
 
 
-def test_fields_of_an_event_array_need_no_copy(reference_grid, random_events):
+def test_fields_of_an_event_array_need_no_copy(path, reference_grid, random_events):
     events = random_events(500, 10, 12, 9000)
     grid = voxel_grid(events["x"], events["y"], events["t"], events["p"], bins=4, height=10, width=12)
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, 4, 10, 12), **TOLERANCE)
@@ -171,14 +169,23 @@ def test_same_bits_every_time_and_in_any_order_within_a_segment(random_events):
         assert torch.equal(first, voxel_grid(*columns(again), bins=2, height=20, width=30, t_start=0, t_end=1000))
 
 
-def test_no_events_and_one_instant():
+def test_no_events_and_one_instant(path):
     empty = np.empty(0, np.int64)
-    assert not voxel_grid(empty, empty, empty, empty, bins=3, height=4, width=5).any()
+    nothing = voxel_grid(empty, empty, empty, empty, bins=3, height=4, width=5)
+    assert nothing.shape == (3, 4, 5) and nothing.dtype == torch.float32 and not nothing.any()
     grid = voxel_grid([1, 1], [2, 2], [7, 7], [1, 1], bins=3, height=4, width=5)
     assert grid[0, 2, 1] == 2 and grid.sum() == 2
 
 
-def test_events_outside_the_frame_are_dropped():
+@pytest.mark.parametrize("times", [[7, 8, 8, 9], [7.0, 8.0, 8.0, 9.0]])
+@pytest.mark.parametrize(("bins", "taken"), [(1, 4), (3, 2)])
+def test_a_window_without_length(path, times, bins, taken):
+    """Bin 0 takes the events of its instant; a single bin has no time and takes all."""
+    grid = voxel_grid([1] * 4, [2] * 4, times, [1] * 4, bins=bins, height=4, width=5, t_start=8, t_end=8)
+    assert grid[0, 2, 1] == taken and grid.sum() == taken
+
+
+def test_events_outside_the_frame_are_dropped(path):
     grid = voxel_grid([5, 0, 65535, -1], [0, 4, 0, 0], [0, 1, 2, 3], [1, 1, 1, 1], bins=2, height=4, width=5)
     assert not grid.any()
     grid = voxel_grid([4, 4], [3, 3], [0.0, 1.0], [1, 0], bins=2, height=4, width=5)  # the last pixel is inside
@@ -218,7 +225,7 @@ def test_memory_of_a_living_grid_is_never_reused(random_events):
         (([[1]], [[1]], [[1]], [[1]]), {}, "size"),
     ],
 )
-def test_errors_say_what_was_expected(arguments, options, reason):
+def test_errors_say_what_was_expected(path, arguments, options, reason):
     with pytest.raises(InvalidInputError, match="expected") as caught:
         voxel_grid(*arguments, **{"bins": 3, "height": 4, "width": 4, **options})
     assert caught.value.reason == reason
