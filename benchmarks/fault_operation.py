@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from fault_node import RELIABLE, node, require
+from fault_node import HERE, RELIABLE, node, require
 from numbered import EXIT, FAIL, HANG, Rig
 
 
@@ -161,3 +164,28 @@ def worker_fails() -> str:
         require(rig.values["worker_restarts"] == "5", f"{rig.values['worker_restarts']} restarts counted")
         require(rig.labels[-1].number == rig.next_number - 1, "the last frame has no label")
         return f"5 failures counted; {result}"
+
+
+_IN_SMALL_MEMORY = "MADM_FAULTS_IN_SMALL_MEMORY"
+_SMALL_MEMORY = 'mount -t tmpfs -o size=20m tmpfs /dev/shm && exec "$@"'
+
+
+def small_shared_memory() -> str:
+    """/dev/shm has 20 MB (64 in a container by default), too little for a segment: reliable 1280x720 frames."""
+    if _IN_SMALL_MEMORY not in os.environ:
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "answer.json"
+            command = [sys.executable, str(HERE), "--only", "small_shared_memory", "--json", str(answer)]
+            inside = subprocess.run(
+                ["unshare", "--map-root-user", "--mount", "sh", "-c", _SMALL_MEMORY, "sh", *command],
+                env={**os.environ, _IN_SMALL_MEMORY: "1"}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            require(answer.exists(), f"no file system of one's own can be mounted here: {inside.stderr[-300:]}")
+            (result,) = json.loads(answer.read_text())["results"]
+            require(result["held"], result["measured"])
+            return str(result["measured"])
+    with node(*RELIABLE) as under_test:
+        under_test.rig.stream(5.0, 10.0, size=(720, 1280))
+        counted = under_test.check()
+        require("Fast DDS got no shared memory" in under_test.log.read_text(errors="replace"), "not a word about it")
+        return f"a warning with the remedy; {counted}"

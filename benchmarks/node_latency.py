@@ -25,6 +25,9 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from processes import node_command
+
 HERE = Path(__file__).resolve()
 PROFILE = HERE.parents[1] / "config" / "fastdds_shared_memory.xml"
 SIZES = {"640x480": (480, 640), "1280x720": (720, 1280)}
@@ -66,12 +69,12 @@ def serve(modality: str, delay_s: float) -> None:
     from madm_core.labels import LabelSet
     from madm_core.modalities import modality_named
     from madm_ros.node_run import run_node
-    from madm_ros.process_memory import settle_objects
+    from madm_ros.process_memory import settle_memory
     from madm_ros.segmentation_node import SegmentationNode
 
     network = WaitingSegmenter(modality_named(modality), LabelSet.named("madm11"), delay_s)
     words = ["--ros-args", "-p", "model:=waiting", "-p", "diagnostics_period_s:=0.5"]
-    run_node(words, lambda: SegmentationNode(load=lambda parameters: network, after_load=settle_objects))
+    run_node(words, lambda: SegmentationNode(load=lambda parameters: network, after_load=settle_memory))
 
 
 def test_pixels(encoding: str, size: tuple[int, int]) -> np.ndarray:
@@ -98,7 +101,7 @@ def measure(encoding: str, size: tuple[int, int], rate_hz: float, delay_s: float
     from madm_ros.qos import input_qos
 
     modality, dtype = ENCODINGS[encoding]
-    command = [sys.executable, str(HERE), "--serve", modality, "--delay", str(delay_s)]
+    command = node_command(HERE, "--serve", modality, "--delay", str(delay_s))
     child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     context = rclpy.Context()
     rclpy.init(context=context)

@@ -7,7 +7,6 @@ Shared by faults.py, endurance.py and the tests.
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from processes import node_command
 
 BASE = 250
 """The number's digits are pixel values; 255 is no label."""
@@ -104,11 +104,11 @@ def loader(delay_s: float = 0.0, load_s: float = 0.0, modality: str = "thermal")
 def serve(arguments: Sequence[str], delay_s: float = 0.0, load_s: float = 0.0, modality: str = "thermal") -> int:
     """The node's process, with ROS arguments; its memory and its end are those of the command ``segment``."""
     from madm_ros.node_run import run_node
-    from madm_ros.process_memory import settle_objects
+    from madm_ros.process_memory import settle_memory
     from madm_ros.segmentation_node import SegmentationNode
 
     words = ["--ros-args", "-p", "model:=numbered", "-p", "diagnostics_period_s:=0.2", *STAMPS, *arguments]
-    run_node(words, lambda: SegmentationNode(load=loader(delay_s, load_s, modality), after_load=settle_objects))
+    run_node(words, lambda: SegmentationNode(load=loader(delay_s, load_s, modality), after_load=settle_memory))
     return 0
 
 
@@ -121,7 +121,7 @@ def start_node(
     before: Callable[[], object] | None = None,
 ) -> subprocess.Popen[bytes]:
     """A process of ``script --serve`` with ROS arguments; ``before`` is called in it first."""
-    command = [sys.executable, str(script), "--serve", *arguments]
+    command = node_command(script, "--serve", *arguments)
     return subprocess.Popen(
         command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, preexec_fn=before
     )

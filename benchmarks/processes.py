@@ -30,3 +30,17 @@ def process_status(process: int | str = "self") -> dict[str, int]:
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     fields = [line.replace(":", " ", 1).split() for line in lines]
     return {field[0]: int(field[1]) for field in fields if len(field) > 1 and field[1].isdigit()}
+
+
+_AS_SEGMENT_BEGINS = """
+import runpy, sys
+from madm_ros.process_memory import keep_freed_memory
+keep_freed_memory()
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def node_command(script: Path, *arguments: str) -> list[str]:
+    """Runs a script that makes a node as ``segment`` begins: with its memory set up before NumPy is imported."""
+    return [sys.executable, "-c", _AS_SEGMENT_BEGINS, str(script), *arguments]

@@ -13,9 +13,9 @@ from types import TracebackType
 import torch
 
 from madm_core.errors import WorkError
+from madm_ros.shared_memory import PROFILE_VARIABLES
 
 PROFILE = "fastdds_shared_memory.xml"
-_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 _LAST_LINES = 15
 
 
@@ -24,13 +24,13 @@ def use_large_message_profile() -> None:
 
     It has to be called before a ROS context is made.
     """
-    if any(variable in os.environ for variable in _PROFILE_VARIABLES):
+    if any(variable in os.environ for variable in PROFILE_VARIABLES):
         return
     prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
     folders = [Path(prefix) / "share" / "madm_ros" / "config" for prefix in prefixes]
     for folder in (*folders, Path(__file__).resolve().parents[1] / "config"):
         if (folder / PROFILE).is_file():
-            for variable in _PROFILE_VARIABLES:
+            for variable in PROFILE_VARIABLES:
                 os.environ[variable] = str(folder / PROFILE)
             return
 

@@ -12,8 +12,9 @@ from rclpy.utilities import try_shutdown
 
 from madm_core.errors import ConfigError
 from madm_core.interruption import EndingSignals
-from madm_ros.process_memory import keep_freed_memory, run_opencv_alone
+from madm_ros.process_memory import run_opencv_alone
 from madm_ros.segmentation_node import SegmentationNode
+from madm_ros.shared_memory import missing_shared_memory
 
 
 def run_node(
@@ -34,7 +35,6 @@ def run_node(
     Raises:
         ConfigError: ROS cannot use the arguments, or ``make`` a parameter.
     """
-    keep_freed_memory()
     run_opencv_alone()
     try:
         rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
@@ -45,6 +45,9 @@ def run_node(
     try:
         with signals:
             node = make()
+            problem = missing_shared_memory()
+            if problem:
+                node.get_logger().warning(problem)
             if work is not None:
                 work(node)
             else:

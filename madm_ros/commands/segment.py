@@ -82,8 +82,11 @@ def ros_arguments(parsed: argparse.Namespace, given: Sequence[str]) -> list[str]
 
 
 def _run(chosen: argparse.Namespace, words: list[str]) -> Outcome:
+    from madm_ros.process_memory import keep_freed_memory, settle_memory
+
+    keep_freed_memory()  # before the imports, which start threads
+
     from madm_ros.node_run import run_node
-    from madm_ros.process_memory import settle_objects
     from madm_ros.segmentation_node import SegmentationNode
 
     outcome = Outcome()
@@ -93,7 +96,7 @@ def _run(chosen: argparse.Namespace, words: list[str]) -> Outcome:
         node.trigger_configure()
         outcome = Outcome(UNUSABLE if node.problem else SUCCESS)  # the reason is in the log
 
-    run_node(words, lambda: SegmentationNode(after_load=settle_objects), build if chosen.build_only else None)
+    run_node(words, lambda: SegmentationNode(after_load=settle_memory), build if chosen.build_only else None)
     return outcome
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from madm_ros import shared_memory
 from madm_ros.doctor.findings import Finding
 from madm_ros.node_parameters import COMPRESSED_IMAGE, DVS_EVENT_ARRAY, EVENT_PACKET, IMAGE, PROPHESEE_EVENT_ARRAY
 
@@ -27,7 +27,6 @@ _OPTIONAL = {
 _INPUT_TYPES = (IMAGE, COMPRESSED_IMAGE, EVENT_PACKET, DVS_EVENT_ARRAY, PROPHESEE_EVENT_ARRAY)
 """What cameras publish; not point clouds, which are mostly a lidar's."""
 _ONE_720P_DEPTH_FRAME = 1280 * 720 * 2
-_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def check_ros() -> list[Finding]:
@@ -72,7 +71,7 @@ def check_middleware() -> list[Finding]:
         text = f"{name}: only rmw_fastrtps_cpp is tested; large messages may need settings of its own"
         return [Finding("middleware", "note", text)]
     findings = [Finding("middleware", "ok", name)]
-    profiles = [Path(os.environ[variable]) for variable in _PROFILE_VARIABLES if os.environ.get(variable)]
+    profiles = [Path(os.environ[variable]) for variable in shared_memory.PROFILE_VARIABLES if os.environ.get(variable)]
     if not profiles:
         findings.append(
             Finding(
@@ -89,15 +88,10 @@ def check_middleware() -> list[Finding]:
         else:
             do = "correct the environment variable: Fast DDS ignores it without a word"
             findings.append(Finding("Fast DDS profile", "error", f"{profile} does not exist", do))
-    shared = Path("/dev/shm")
-    if shared.is_dir():
-        free = shutil.disk_usage(shared).free / 2**20
-        enough = free > 256
-        do = (
-            ""
-            if enough
-            else "in a container: docker run --shm-size 1g, or --ipc host; else remove stale /dev/shm/fastrtps_*"
-        )
+    free = shared_memory.free_mib()
+    if free is not None:
+        enough = free > 4 * shared_memory.NEEDED_MIB  # the camera, the node and two that watch
+        do = "" if enough else shared_memory.REMEDY
         findings.append(Finding("/dev/shm", "ok" if enough else "warning", f"{free:.0f} MiB free", do))
     received = Path("/proc/sys/net/core/rmem_max")
     if received.is_file():

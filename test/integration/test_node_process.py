@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -103,6 +105,20 @@ def test_signals_that_repeat(tiny_models, start, moment):
         time.sleep(0.02)
     assert node.end() == 0, node.output
     assert "Traceback" not in node.output and "Interrupted" not in node.output
+
+
+def test_without_room_in_shared_memory_the_node_says_what_to_do(tmp_path):
+    """As in a container with docker's default of 64 MB. That labels come all the same is shown by faults.py."""
+    small = tmp_path / "python"
+    mount = "mount -t tmpfs -o size=20m tmpfs /dev/shm"
+    small.write_text(f'#!/bin/sh\nexec unshare --map-root-user --mount sh -c \'{mount} && exec "$@"\' sh "$@"\n')
+    small.chmod(0o755)
+    if subprocess.run([small, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    command = [sys.executable, "-m", "madm_ros.commands.segment", "--build-only"]
+    ended = subprocess.run([small, *command], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2, ended.stderr  # there is no model
+    assert "Fast DDS got no shared memory" in ended.stderr and "--shm-size" in ended.stderr
 
 
 @pytest.mark.parametrize(

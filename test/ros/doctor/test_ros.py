@@ -35,8 +35,7 @@ def test_a_missing_profile_costs_images(middleware, tmp_path):
 
 
 def test_full_shared_memory_is_warned_about(middleware, monkeypatch):
-    usage = ros.shutil.disk_usage("/")
-    monkeypatch.setattr(ros.shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    monkeypatch.setattr(ros.shared_memory, "free_mib", lambda: 1.0)
     found = middleware()["/dev/shm"]
     assert found.level == "warning" and found.text == "1 MiB free"
 
