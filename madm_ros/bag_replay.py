@@ -20,6 +20,7 @@ from madm_core.data.bag import BagReader, TopicInfo
 from madm_core.data.bag_storage import BagMessage
 from madm_core.data.event_clouds import EventCloudConverter
 from madm_core.errors import DataError, InvalidInputError
+from madm_core.interruption import raising_interrupted
 from madm_core.terminal import shows_progress
 from madm_ros.bag_player import BagPlayer, cloud_converters, published_as
 from madm_ros.bag_publishers import BagPublishers
@@ -44,13 +45,13 @@ def replay(chosen: argparse.Namespace, ros_arguments: list[str]) -> Outcome:
         converters = cloud_converters(topics, chosen.events_as)
         # Our own handling of Ctrl-C: rclpy's would invalidate the publishers while they are in use.
         rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        node = rclpy.create_node("replay_bag")
-        try:
-            _Replay(node, bag, topics, converters, chosen).run(start_ns, stop_ns)
-        finally:
-            node.destroy_node()
-            try_shutdown()
+        with raising_interrupted(signal.SIGTERM):
+            node = rclpy.create_node("replay_bag")
+            try:
+                _Replay(node, bag, topics, converters, chosen).run(start_ns, stop_ns)
+            finally:
+                node.destroy_node()
+                try_shutdown()
     return Outcome()
 
 

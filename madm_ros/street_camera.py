@@ -14,6 +14,7 @@ from typing import Any
 from madm_core.command_line import SUCCESS, Outcome
 from madm_core.data.bag_writer import BagWriter, offered_qos
 from madm_core.errors import InvalidInputError
+from madm_core.interruption import raising_interrupted
 from madm_core.progress import progress_bar
 from madm_core.streetworld.camera import Camera
 from madm_core.streetworld.drive import Instant, drive
@@ -60,7 +61,8 @@ def run_street(chosen: argparse.Namespace, ros_arguments: list[str]) -> Outcome:
         return _write_bag(chosen.write_bag, _shown(instants, expected), messages, sensors)
     if chosen.write_folder:
         return _write_folder(chosen, _shown(instants, expected), world)
-    return _publish(instants, messages, sensors, start_ns, ros_arguments)
+    with raising_interrupted(signal.SIGTERM):
+        return _publish(instants, messages, sensors, start_ns, ros_arguments)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -118,7 +120,6 @@ def _publish(
     from madm_ros.message_types import message_class
 
     rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = rclpy.create_node("street_world", namespace=_NAMESPACE)
     try:
         publishers: dict[str, Any] = {

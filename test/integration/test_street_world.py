@@ -81,7 +81,8 @@ def test_unusable_options_are_explained(arguments, complaint, capsys):
     assert complaint in capsys.readouterr().err
 
 
-def test_live_topics_carry_the_same_world(start, observer):
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_live_topics_carry_the_same_world(start, observer, ended_by):
     from sensor_msgs.msg import CameraInfo, Image
 
     depth = observer.listen("/street/depth/image_raw", Image)
@@ -89,7 +90,7 @@ def test_live_topics_carry_the_same_world(start, observer):
     infos = observer.listen("/street/depth/camera_info", CameraInfo)
     process = start("street_world", "--seed", "5", "--size", "24x40", "--modality", "depth", "--rate", "20")
     observer.spin_until(lambda: min(len(depth), len(labels), len(infos)) > 5, 60.0, "pictures")
-    assert process.end(signal.SIGINT) == 130
+    assert process.end(ended_by) == 130, process.output
 
     def stamp(message) -> int:
         return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec

@@ -40,23 +40,32 @@ def test_chunks(reference_grid, random_events, monkeypatch, bins):
     np.testing.assert_allclose(grid.numpy(), reference_grid(events, bins, 11, 17, -300, 700), **TOLERANCE)
 
 
-def test_nanoseconds_since_1970_keep_their_digits_beside_a_fractional_start(reference_grid, random_events):
+@pytest.mark.parametrize(("epoch", "start", "length"), [(2**60, 256.0, 51200.0), (2**50, 300.25, 40_000.5)])
+def test_whole_times_since_1970_keep_their_digits_beside_a_start_in_floating_point(
+    reference_grid, random_events, epoch, start, length
+):
     """In single precision, which torch makes of integers minus a float, they would be minutes apart."""
-    start = 2.0**60 + 2.0**8  # a float that is whole; the next ones are 256 apart
-    events = random_events(200, 11, 17, 100_000, t_first=2**60)
-    grid = scatter_voxel_grid(*tensors(events), bins=4, height=11, width=17, t_start=start, t_end=start + 51200.0)
-    whole = int(start)
-    np.testing.assert_allclose(
-        grid.numpy(), reference_grid(events, 4, 11, 17, whole, whole + 51200), atol=1e-5, rtol=1e-6
-    )
-    fractional = scatter_voxel_grid(*tensors(events[:0]), bins=4, height=11, width=17, t_start=0.5, t_end=0.5)
-    assert not fractional.any()
+    events = random_events(200, 11, 17, 100_000)
+    expected = reference_grid(events, 4, 11, 17, start, start + length)
+    events["t"] += epoch
+    low = epoch + start
+    assert low - epoch == start  # a float can hold it
+    grid = scatter_voxel_grid(*tensors(events), bins=4, height=11, width=17, t_start=low, t_end=low + length)
+    np.testing.assert_allclose(grid.numpy(), expected, **TOLERANCE)
+
+
+def test_times_of_single_precision_lose_nothing_more():
+    """1000.25 is one, 1000.2 is not: in single precision they would be 0.049988 apart."""
+    times = torch.tensor([1000.25], dtype=torch.float32)
+    pixel = torch.zeros(1, dtype=torch.int64)
+    grid = scatter_voxel_grid(pixel, pixel, times, pixel + 1, bins=2, height=1, width=1, t_start=1000.2, t_end=1000.3)
+    np.testing.assert_allclose(grid.flatten().numpy(), [0.5, 0.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.float64])
-@pytest.mark.parametrize(("bins", "taken"), [(1, 4), (3, 2)])
+@pytest.mark.parametrize(("bins", "taken"), [(1, 4), (3, 3)])
 def test_a_window_without_length(dtype, bins, taken):
-    pixels, times = torch.tensor([1, 1, 1, 1]), torch.tensor([7, 8, 8, 9], dtype=dtype)
+    pixels, times = torch.tensor([1, 1, 1, 1]), torch.tensor([7, 8, 8, 8], dtype=dtype)
     grid = scatter_voxel_grid(pixels, pixels, times, torch.ones(4), bins=bins, height=4, width=5, t_start=8, t_end=8)
     assert grid[0, 1, 1] == taken and grid.sum() == taken
 
