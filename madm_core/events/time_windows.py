@@ -122,14 +122,12 @@ class TimeWindows:
 
     def _close(self, *, force: bool) -> list[WindowSpan]:
         accumulator = self.accumulator
-        end = self._start + self._duration
-        grid = accumulator.finish()
         self._statistics.out_of_frame += accumulator.out_of_frame
         self._statistics.late_events += accumulator.out_of_time
         if accumulator.events == 0 and not force:
-            return []
-        self._last_close = end
-        return [WindowSpan(grid, self._start, end, accumulator.events)]
+            return []  # without a grid: clearing one of a large sensor takes longer than all its few events
+        self._last_close = self._start + self._duration
+        return [WindowSpan(accumulator.finish(), self._start, self._last_close, accumulator.events)]
 
     def _skip(self, words: NDArray[np.int64], position: int) -> int:
         later = np.flatnonzero(words[position:, 0] >= self._start)
