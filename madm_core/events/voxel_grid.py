@@ -127,7 +127,7 @@ def _positions(t: NDArray[Any], t_start: float, t_end: float, bins: int) -> NDAr
     # Whole times are made small before they become floats, which would lose digits of nanoseconds.
     whole = np.floor(t_start)
     offset = t - t_start if t.dtype.kind == "f" else t - np.int64(whole) - (t_start - whole)
-    return np.asarray(offset, np.float64) * (bins - 1) / (t_end - t_start)
+    return offset.astype(np.float64, copy=False) * (bins - 1) / (t_end - t_start)
 
 
 def _as_arrays(columns: dict[str, Any]) -> dict[str, NDArray[Any]]:
@@ -141,6 +141,8 @@ def _as_arrays(columns: dict[str, Any]) -> dict[str, NDArray[Any]]:
     if arrays["t"].dtype.kind in "iub":
         arrays["t"] = arrays["t"].astype(np.int64, copy=False)
     else:
+        # Beside an array of single precision NumPy rounds t_start to it, too.
+        arrays["t"] = arrays["t"].astype(np.float64, copy=False)
         _require_finite_times(np.isfinite(arrays["t"]).all())
     return arrays
 

@@ -105,6 +105,22 @@ def test_whole_times_between_fractional_bounds(path, reference_grid, random_even
         np.testing.assert_allclose(grid.numpy(), inside, **TOLERANCE)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_nanoseconds_since_1970_keep_their_digits_in_a_short_window(path, reference_grid, random_events, dtype):
+    """A float of such a time is right to 256 ns."""
+    x, y, t, p = columns(random_events(300, 11, 17, 10_000, t_first=1_700_000_000_000_000_000))
+    grid = voxel_grid(x, y, t.astype(dtype), p, bins=4, height=11, width=17)
+    expected = reference_grid(make_events(x, y, t, p), 4, 11, 17)
+    np.testing.assert_allclose(grid.numpy(), expected, **TOLERANCE)
+
+
+def test_a_start_keeps_its_digits_beside_times_of_single_precision(path):
+    """1000.25 is one, 1000.2 is not: the next one is 0.000012 away, an eighth of a thousandth of this window."""
+    times = np.array([1000.25], np.float32)
+    grid = voxel_grid([0], [0], times, [1], bins=2, height=1, width=1, t_start=1000.2, t_end=1000.3)
+    np.testing.assert_allclose(grid.flatten().numpy(), [0.5, 0.5], atol=1e-6)
+
+
 @settings(max_examples=50, deadline=None)
 @given(events=event_arrays(), bins=st.integers(1, 6), scale=st.sampled_from([1e-6, 0.37, 1.0]))
 def test_times_in_floating_point(reference_grid, events, bins, scale):
