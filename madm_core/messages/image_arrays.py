@@ -139,8 +139,8 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
         message: An object with the fields of ``sensor_msgs/CompressedImage``.
 
     Returns:
-        ``(H, W)`` uint8 or uint16, ``(H, W)`` float32 metres for a quantised 32FC1 ``compressedDepth`` (0 in the
-        picture becomes NaN), or ``(H, W, 3)`` RGB.
+        ``(H, W)`` in the picture's own type (uint8, uint16; TIFF has float32 and others, too), ``(H, W)`` float32
+        metres for a quantised 32FC1 ``compressedDepth`` (0 in the picture becomes NaN), or ``(H, W, 3)`` RGB.
 
     Raises:
         InvalidInputError: reason ``data`` (nothing that can be decoded), ``size`` (more than
@@ -172,7 +172,7 @@ def compressed_image_to_array(message: CompressedImageFields) -> np.ndarray:
             do="the message was cut off, or holds another compression (video streams are not read)",
         )
     if picture.ndim == 3:
-        return picture[:, :, 0] if picture.shape[2] == 1 else picture[:, :, 2::-1]
+        return picture[:, :, 2::-1]
     if quantisation is None:
         return picture
     depth_a, depth_b = quantisation

@@ -52,6 +52,24 @@ def as_rgb(values: np.ndarray, encoding: str) -> np.ndarray:
     return values[..., :3] if values.ndim == 3 else values
 
 
+@pytest.mark.parametrize(
+    ("encoding", "dtype", "channels"),
+    [
+        ("mono8", np.uint8, 1), ("8UC1", np.uint8, 1), ("mono16", np.uint16, 1), ("16UC1", np.uint16, 1),
+        ("32FC1", np.float32, 1), ("rgb8", np.uint8, 3), ("bgr8", np.uint8, 3), ("rgba8", np.uint8, 4),
+        ("bgra8", np.uint8, 4),
+    ],
+)  # fmt: skip
+def test_the_encodings_mean_what_sensor_msgs_says(encoding, dtype, channels):
+    """image_encodings.hpp; the other tests here take their pixels from the table of the module."""
+    values = np.arange(4 * 6 * channels).reshape((4, 6, channels) if channels > 1 else (4, 6)).astype(dtype)
+    image = message(values, encoding)
+    np.testing.assert_array_equal(image_to_array(image), as_rgb(values, encoding))
+    image.step -= 1  # the smallest step is the number of bytes in a row
+    with pytest.raises(InvalidInputError, match="step"):
+        image_to_array(image)
+
+
 @pytest.mark.parametrize("encoding", sorted(ENCODINGS))
 @pytest.mark.parametrize("big_endian", [False, True])
 @given(height=st.integers(1, 9), width=st.integers(1, 9), padding=st.integers(0, 7))
@@ -60,7 +78,7 @@ def test_pixels_survive_padding_and_byte_order(encoding, big_endian, height, wid
     values = random_pixels(encoding, height, width)
     pixels = image_to_array(message(values, encoding, padding, big_endian))
     np.testing.assert_array_equal(pixels, as_rgb(values, encoding))
-    assert pixels.dtype.isnative
+    assert pixels.dtype == values.dtype
 
 
 @pytest.mark.parametrize("encoding", sorted(ENCODINGS))
@@ -145,6 +163,20 @@ def test_compressed_png_keeps_sixteen_bits():
     np.testing.assert_array_equal(compressed_image_to_array(compressed(depth, ".png", "16UC1; png compressed")), depth)
 
 
+@pytest.mark.parametrize(
+    ("mode", "extension", "dtype", "shape"),
+    [
+        ("L", "JPEG", np.uint8, (6, 8)), ("1", "TIFF", np.uint8, (6, 8)), ("F", "TIFF", np.float32, (6, 8)),
+        ("LA", "PNG", np.uint8, (6, 8, 3)), ("P", "PNG", np.uint8, (6, 8, 3)), ("CMYK", "JPEG", np.uint8, (6, 8, 3)),
+    ],
+)  # fmt: skip
+def test_pictures_of_every_kind_have_one_channel_or_three(mode, extension, dtype, shape):
+    stream = io.BytesIO()
+    PIL.Image.new(mode, (8, 6)).save(stream, extension)
+    picture = compressed_image_to_array(SimpleNamespace(format=extension, data=stream.getvalue()))
+    assert (picture.dtype, picture.shape) == (dtype, shape)
+
+
 def test_compressed_colour_is_rgb():
     bgr = np.zeros((8, 8, 3), np.uint8)
     bgr[..., 2] = 200
@@ -162,7 +194,7 @@ def test_compressed_depth_millimetres_and_metres():
     stored = np.round(depth_a / metres + depth_b).astype(np.uint16)
     stored[1, 1] = 0
     header = struct.pack("<iff", 0, depth_a, depth_b)
-    decoded = compressed_image_to_array(compressed(stored, ".png", "32FC1; compressedDepth png", header))
+    decoded = compressed_image_to_array(compressed(stored, ".png", " 32FC1; compressedDepth png ", header))
     assert decoded.dtype == np.float32 and np.isnan(decoded[1, 1])
     np.testing.assert_allclose(decoded[0], metres[0], rtol=1e-3)
 
