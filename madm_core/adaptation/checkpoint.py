@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -140,7 +141,8 @@ def prune(folder: Path, step: int, *, keep: int, best: int | None) -> None:
     for path in checkpoints:
         if path not in kept and _step(path) != best:
             # Without its manifest a half-deleted folder does not count as a checkpoint any more.
-            (path / _MANIFEST).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is gone already, or nothing can be deleted here
+                (path / _MANIFEST).unlink()
             shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".step_*.unfinished"):
         shutil.rmtree(path, ignore_errors=True)

@@ -191,6 +191,19 @@ def test_files_that_cannot_be_deleted_do_not_end_the_run(tmp_path, monkeypatch):
     assert names(tmp_path) == ["step_000002"]
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_manifest_that_cannot_be_deleted_does_not_end_the_run(tmp_path, monkeypatch, error):
+    """Somebody else deletes the folder at the same time, or a file server allows no deleting."""
+    for step in (1, 2):
+        save_checkpoint(tmp_path, checkpoint(step))
+
+    def unlink(path, missing_ok=False):
+        raise error(path)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    prune(tmp_path, 2, keep=1, best=None)
+
+
 def test_pruning_after_a_fallback_never_prefers_the_damaged_later_one(tmp_path):
     save_checkpoint(tmp_path, checkpoint(4))
     (save_checkpoint(tmp_path, checkpoint(9)) / "weights.safetensors").write_bytes(b"")
