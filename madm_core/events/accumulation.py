@@ -15,7 +15,7 @@ from madm_core.events.event_blocks import (
     new_singles,
 )
 from madm_core.events.folding import fold
-from madm_core.events.packed_sums import NARROW_UNIT, WIDE_UNIT
+from madm_core.events.packed_sums import NARROW_UNIT
 from madm_core.events.prefetching import prefetch, prefetch_rows
 from madm_core.events.registers import (
     FOLD_AFTER,
@@ -26,6 +26,7 @@ from madm_core.events.registers import (
     SEGMENT_STOP,
     SINCE_FOLD,
     TICK_MASK,
+    TIME_BITS,
     TURNS,
     WIDTH,
 )
@@ -69,6 +70,7 @@ def accumulate_words(
     width = np.uint32(registers[WIDTH])
     height = np.uint32(registers[HEIGHT])
     narrow = registers[NARROW] != 0
+    wide_unit = np.int64(1) << registers[TIME_BITS]
     xs, ys, times, signs = new_singles()
     places = np.empty(EVENTS_AT_ONCE, np.int64)
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
@@ -110,7 +112,7 @@ def accumulate_words(
                     add_narrow_block(pixels, values, registers, sums, wide)
                 else:
                     for j in range(EVENTS_AT_ONCE):
-                        wide_value = WIDE_UNIT + ((times[j] - middle) & tick_mask)
+                        wide_value = wide_unit + ((times[j] - middle) & tick_mask)
                         wide_values[j] = wide_value if places[j] & ON else -wide_value
                     add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE
@@ -149,6 +151,7 @@ def accumulate_columns(
     width = np.uint32(registers[WIDTH])
     height = np.uint32(registers[HEIGHT])
     narrow = registers[NARROW] != 0
+    wide_unit = np.int64(1) << registers[TIME_BITS]
     xs, ys, times, signs = new_singles()
     pixels = np.empty(EVENTS_AT_ONCE, np.uint32)
     values = np.empty(EVENTS_AT_ONCE, np.uint32)
@@ -189,7 +192,7 @@ def accumulate_columns(
                     add_narrow_block(pixels, values, registers, sums, wide)
                 else:
                     for j in range(EVENTS_AT_ONCE):
-                        wide_value = WIDE_UNIT + ((t[here + np.uint64(j)] - middle) & tick_mask)
+                        wide_value = wide_unit + ((t[here + np.uint64(j)] - middle) & tick_mask)
                         wide_values[j] = wide_value if p[here + np.uint64(j)] > 0 else -wide_value
                     add_wide_block(pixels, wide_values, wide)
                 i += EVENTS_AT_ONCE

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
-from madm_core.events.packed_sums import EMPTY, WIDE_UNIT, signs_of, take, times_of
+from madm_core.events.packed_sums import EMPTY, signs_of, take, times_of
 from madm_core.events.registers import (
     BINS,
     DURATION,
@@ -18,6 +18,7 @@ from madm_core.events.registers import (
     SPILLED,
     T_START,
     TICK_MASK,
+    TIME_BITS,
 )
 
 
@@ -68,10 +69,16 @@ def fold_narrow(
 
 @kernel
 def take_shares(
-    sums: NDArray[np.uint32], wide: NDArray[np.int64], pixel: Scalar, factor: Scalar, offset: Scalar, duration: Scalar
+    sums: NDArray[np.uint32],
+    wide: NDArray[np.int64],
+    pixel: Scalar,
+    bits: Scalar,
+    factor: Scalar,
+    offset: Scalar,
+    duration: Scalar,
 ) -> tuple[int, int]:
     """Empty a pixel's words of both sizes; returns the later and the earlier bin's share, times the duration."""
-    signs, times = take(sums, wide, pixel)
+    signs, times = take(sums, wide, pixel, bits)
     part = times * factor + signs * offset
     return part, signs * duration - part
 
@@ -82,6 +89,7 @@ def fold_wide(
     wide: NDArray[np.int64],
     now: NDArray[np.float32],
     later: NDArray[np.float32],
+    bits: Scalar,
     factor: Scalar,
     offset: Scalar,
     duration: Scalar,
@@ -89,18 +97,18 @@ def fold_wide(
     """Do what :func:`fold_narrow` does for pixels with words of both sizes; adds to both bins."""
     scale = 1.0 / duration
     for i in range(now.shape[0]):
-        part, rest = take_shares(sums, wide, i, factor, offset, duration)
+        part, rest = take_shares(sums, wide, i, bits, factor, offset, duration)
         later[i] += np.float32(part * scale)
         now[i] += np.float32(rest * scale)
 
 
 @kernel
-def merge_spilled(notes: NDArray[np.int64], sums: NDArray[np.uint32], wide: NDArray[np.int64]) -> None:
+def merge_spilled(notes: NDArray[np.int64], sums: NDArray[np.uint32], wide: NDArray[np.int64], bits: Scalar) -> None:
     """Move what spilled pixels still have in 32 bits over to their 64 bits."""
     for i in range(notes.shape[0]):
         pixel = notes[i]
-        signs, times = take(sums, wide, pixel)
-        wide[pixel] = signs * WIDE_UNIT + times
+        signs, times = take(sums, wide, pixel, bits)
+        wide[pixel] = (signs << bits) + times
 
 
 @kernel
@@ -110,6 +118,7 @@ def fold_spilled(
     wide: NDArray[np.int64],
     now: NDArray[np.float32],
     later: NDArray[np.float32],
+    bits: Scalar,
     factor: Scalar,
     offset: Scalar,
     duration: Scalar,
@@ -118,7 +127,7 @@ def fold_spilled(
     scale = 1.0 / duration
     for i in range(notes.shape[0]):
         pixel = notes[i]
-        part, rest = take_shares(sums, wide, pixel, factor, offset, duration)
+        part, rest = take_shares(sums, wide, pixel, bits, factor, offset, duration)
         later[pixel] += np.float32(part * scale)
         now[pixel] += np.float32(rest * scale)
 
@@ -129,6 +138,7 @@ def fold_at_end(
     wide: NDArray[np.int64],
     bin_: NDArray[np.float32],
     before: bool,
+    bits: Scalar,
     factor: Scalar,
     offset: Scalar,
     duration: Scalar,
@@ -136,7 +146,7 @@ def fold_at_end(
     """Fold a segment ``before`` the first bin, or else beyond the last, where there is one bin only."""
     scale = 1.0 / duration
     for i in range(bin_.shape[0]):
-        part, rest = take_shares(sums, wide, i, factor, offset, duration)
+        part, rest = take_shares(sums, wide, i, bits, factor, offset, duration)
         bin_[i] += np.float32((part if before else rest) * scale)
 
 
@@ -159,6 +169,7 @@ def fold(
         return
     registers[SINCE_FOLD] = 0
     segment = registers[SEGMENT]
+    bits = registers[TIME_BITS]
     bins = registers[BINS]
     duration = np.int64(1)
     factor = np.int64(0)
@@ -169,21 +180,21 @@ def fold(
         offset = (registers[REFERENCE] - registers[T_START]) * factor - segment * duration
     if segment < 0 or segment + 1 == bins:
         fill(registers, grid, segment + 2 if segment < 0 else bins)
-        fold_at_end(sums, wide, grid[max(segment, 0)], segment < 0, factor, offset, duration)
+        fold_at_end(sums, wide, grid[max(segment, 0)], segment < 0, bits, factor, offset, duration)
     elif registers[NARROW] == 0 or registers[SPILLED] > wide.shape[0] - sums.shape[0]:
         fill(registers, grid, segment + 2)
-        fold_wide(sums, wide, grid[segment], grid[segment + 1], factor, offset, duration)
+        fold_wide(sums, wide, grid[segment], grid[segment + 1], bits, factor, offset, duration)
     else:
         notes = wide[sums.shape[0] : sums.shape[0] + registers[SPILLED]]
-        merge_spilled(notes, sums, wide)
+        merge_spilled(notes, sums, wide, bits)
         fill(registers, grid, segment)
         if registers[FILLED] <= segment + 1:
             first = registers[FILLED] == segment
             fold_narrow(sums, grid[segment], grid[segment + 1], first, factor, offset, duration)
             registers[FILLED] = segment + 2
-            fold_spilled(notes, sums, wide, grid[segment], grid[segment + 1], factor, offset, duration)
+            fold_spilled(notes, sums, wide, grid[segment], grid[segment + 1], bits, factor, offset, duration)
         else:
-            fold_wide(sums, wide, grid[segment], grid[segment + 1], factor, offset, duration)
+            fold_wide(sums, wide, grid[segment], grid[segment + 1], bits, factor, offset, duration)
     registers[SPILLED] = 0
 
 

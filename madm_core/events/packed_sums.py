@@ -6,7 +6,9 @@ below, so that an event costs one addition at one address, exact whatever the or
 
 Most windows fit words of 32 bits, 10 for signs and 22 for times, which keep half as much memory in motion as 64. Each
 addition looks at two bits that are set once a field has used half of its range; the pixel's sums then move over to a
-64-bit word, 24 bits for signs and 40 for times, of a second array that otherwise is never touched.
+64-bit word of a second array that otherwise is never touched. Of its bits 40 are for times, and more where ticks are so
+short, as nanoseconds are, that the times would be full long before the signs: each time that a pixel's word might be
+full, all pixels have to be folded.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
-from madm_core.events.registers import SPILLED
+from madm_core.events.registers import SPILLED, TIME_BITS
 
 EMPTY = np.uint32((1 << 30) + (1 << 20))
 """The 32-bit word of a pixel without events: both fields are biased to the middle of the lower half of their range."""
 HALF_USED = np.uint32((1 << 31) | (1 << 21))
 NARROW_UNIT = 1 << 22
 """What an ON event adds to the 32-bit word besides its time."""
-WIDE_UNIT = 1 << 40
+_TIME_BITS = range(40, 52)
+"""Shares of the times in a 64-bit word."""
 MAX_REACH = 1 << 18
 """Longest distance in ticks that 32-bit words take: an event uses up an eighth of a field at most."""
 MAX_DURATION = 1 << 21
@@ -36,6 +39,17 @@ def unchecked_events(reach: int) -> int:
     A power of two: the other half of the times' range holds (1 << 20) // reach of them, and that of the signs' 256.
     """
     return 1 << (min(256, (NARROW_UNIT >> 2) // reach).bit_length() - 1)
+
+
+def time_bits(reach: int) -> tuple[int, int]:
+    """Return how many bits of a 64-bit word its times get for it to take the most events, and how many these are.
+
+    Args:
+        reach: Longest distance in ticks.
+    """
+    events = {bits: min(((1 << (bits - 1)) - 1) // reach, (1 << (63 - bits)) - 1) for bits in _TIME_BITS}
+    bits = max(events, key=events.__getitem__)
+    return bits, events[bits]
 
 
 @kernel
@@ -58,7 +72,7 @@ def spill(registers: NDArray[np.int64], sums: NDArray[np.uint32], wide: NDArray[
         sums[pixel] = EMPTY
         return
     word = sums[pixel]
-    wide[pixel] += np.int64(signs_of(word)) * WIDE_UNIT + np.int64(times_of(word))
+    wide[pixel] += (np.int64(signs_of(word)) << registers[TIME_BITS]) + np.int64(times_of(word))
     sums[pixel] = EMPTY
     note = sums.shape[0] + registers[SPILLED]
     if note < wide.shape[0]:
@@ -67,11 +81,11 @@ def spill(registers: NDArray[np.int64], sums: NDArray[np.uint32], wide: NDArray[
 
 
 @kernel
-def take(sums: NDArray[np.uint32], wide: NDArray[np.int64], pixel: Scalar) -> tuple[int, int]:
-    """Return the sums of s and of s * d of a pixel from both its words, and empty these."""
+def take(sums: NDArray[np.uint32], wide: NDArray[np.int64], pixel: Scalar, bits: Scalar) -> tuple[int, int]:
+    """Return the sums of s and of s * d of a pixel from both its words, of ``bits`` for times, and empty these."""
     packed = wide[pixel]
-    times = (packed << 24) >> 24
-    signs = (packed - times) >> 40
+    times = (packed << (64 - bits)) >> (64 - bits)
+    signs = (packed - times) >> bits
     word = sums[pixel]
     wide[pixel] = 0
     sums[pixel] = EMPTY

@@ -19,8 +19,8 @@ from madm_core.events.packed_sums import (
     MAX_DURATION,
     MAX_REACH,
     NARROW_UNIT,
-    WIDE_UNIT,
     spill,
+    time_bits,
     unchecked_events,
 )
 from madm_core.events.registers import (
@@ -41,6 +41,7 @@ from madm_core.events.registers import (
     SINCE_FOLD,
     T_START,
     TICK_MASK,
+    TIME_BITS,
     TURNS,
     WIDTH,
 )
@@ -74,7 +75,8 @@ def plan_window(
         registers[TICK_MASK] = -1
     if reach <= MAX_REACH and duration <= MAX_DURATION and bins <= MAX_BINS:
         registers[NARROW] = unchecked_events(reach)
-    registers[FOLD_AFTER] = min((WIDE_UNIT // 2 - 1) // reach, (1 << 23) - 1) - MAX_EVENTS_AT_ONCE
+    registers[TIME_BITS], events = time_bits(reach)
+    registers[FOLD_AFTER] = events - MAX_EVENTS_AT_ONCE
     return bool(registers[FOLD_AFTER] > 20_000) and abs(t_start) + 2 * duration * bins < MAX_TICKS
 
 
@@ -143,7 +145,7 @@ def add_one(
         if sums[pixel] & HALF_USED:
             spill(registers, sums, wide, pixel)
     else:
-        wide[pixel] += sign * (WIDE_UNIT + distance)
+        wide[pixel] += sign * ((np.int64(1) << registers[TIME_BITS]) + distance)
     registers[SINCE_FOLD] += 1
     registers[IN_WINDOW] += 1
 
@@ -174,6 +176,7 @@ def add_singly(
     narrow = registers[NARROW] != 0
     mapped = pixel_map.shape[0] > 0
     pixels = grid.shape[1]
+    unit = np.int64(1) << registers[TIME_BITS]
     plain = np.int64(0)
     added = 0
     while added < count and times[added] < stop_tick:
@@ -191,7 +194,7 @@ def add_singly(
                 if word & HALF_USED:
                     spill(registers, sums, wide, pixel)
             else:
-                wide[pixel] += sign * (WIDE_UNIT + distance)
+                wide[pixel] += sign * (unit + distance)
             plain += 1
         else:
             registers[IN_WINDOW] += plain

@@ -16,6 +16,7 @@ from madm_core.events.packed_sums import (
     NARROW_UNIT,
     signs_of,
     take,
+    time_bits,
     times_of,
     unchecked_events,
 )
@@ -26,8 +27,39 @@ def test_a_word_holds_both_sums(signs, times):
     sums, wide = new_sums(1)
     sums[0] = (int(EMPTY) + signs * NARROW_UNIT + times) % (1 << 32)
     assert (signs_of(sums[0]), times_of(sums[0])) == (signs, times)
-    assert take(sums, wide, 0) == (signs, times)
+    assert take(sums, wide, 0, 40) == (signs, times)
     assert sums[0] == EMPTY
+
+
+@pytest.mark.parametrize("reach", [1, 12_502, 100_000, MAX_REACH, 12_500_002, 500_000_002, 10**11])
+def test_a_long_word_holds_as_many_events_as_it_says(reach):
+    """The extremes of both sums, and no other share of the times would hold more."""
+    bits, events = time_bits(reach)
+    for signs in (events, -events):
+        for times in (events * reach, -events * reach):
+            sums, wide = new_sums(1)
+            wide[0] = (signs << bits) + times
+            assert take(sums, wide, 0, bits) == (signs, times)
+            assert wide[0] == 0
+    others = [min(((1 << (b - 1)) - 1) // reach, (1 << (63 - b)) - 1) for b in range(40, 52)]
+    assert events == max(others)
+
+
+def test_microseconds_and_nanoseconds_get_different_shares():
+    """Half a million events of 50 ms in nanoseconds fit, where a share of 40 bits was full after 44,000."""
+    assert time_bits(12_502) == (40, (1 << 23) - 1)
+    assert time_bits(12_500_002) == (44, (1 << 19) - 1)
+
+
+@pytest.mark.parametrize("bins", [1, 3])
+def test_nanoseconds_of_one_busy_pixel_stay_exact(reference_grid, bins):
+    """More than fit into a share of 40 bits, all on one side of the middle and of one sign."""
+    t = np.sort(np.random.default_rng(0).integers(0, 12_000_000, 300_000))
+    zeros = np.zeros(len(t), np.uint16)
+    events = make_events(zeros, zeros, t, zeros + 1)
+    grid = voxel_grid(zeros, zeros, t, zeros + 1, bins=bins, height=1, width=1, t_start=0, t_end=50_000_000)
+    expected = reference_grid(events, bins, 1, 1, 0, 50_000_000)
+    np.testing.assert_allclose(grid.numpy(), expected, rtol=1e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("reach", [1, 4096, 4097, 6252, 12_502, 100_000, MAX_REACH])
