@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from madm_core.command_line import SUCCESS, UNUSABLE, Outcome, command_parser, run_command
+from madm_core.command_line import INTERRUPTED, SUCCESS, UNUSABLE, Outcome, command_parser, run_command
 from madm_core.shipped_files import NODES, config_file
 from madm_ros.config_options import complete_shipped
 from madm_ros.ros_arguments import split_ros_arguments
@@ -30,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
         "segment",
         "Segments a depth, thermal or event camera's topic, live.",
         _EXAMPLES,
-        exit_codes="0 ended by Ctrl-C or SIGTERM, as nodes are; 1 the work failed, 2 the input cannot be used",
+        exit_codes="0 ended by Ctrl-C or SIGTERM, as nodes are (with --build-only, which is not done then: 130); "
+        "1 the work failed, 2 the input cannot be used",
         answers_json=False,
     )
     options.add_argument("--model", help="model directory or hub id (the parameter 'model')")
@@ -89,7 +90,7 @@ def _run(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     from madm_ros.node_run import run_node
     from madm_ros.segmentation_node import SegmentationNode
 
-    outcome = Outcome()
+    outcome = Outcome(INTERRUPTED if chosen.build_only else SUCCESS)  # what a signal leaves
 
     def build(node: SegmentationNode) -> None:
         nonlocal outcome

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import socket
 
 import pytest
@@ -12,6 +14,7 @@ from madm_core.command_line import Outcome
 from madm_core.shipped_files import shipped_folder
 from madm_ros.commands import segment
 from madm_ros.commands.segment import main, ros_arguments
+from madm_ros.segmentation_node import SegmentationNode
 
 
 def parsed(**given: str) -> argparse.Namespace:
@@ -74,3 +77,13 @@ def test_build_only_runs_an_exported_model_and_ends(exported_model, capfd):
     assert "model ready after" in said and "onnxruntime" in said
     assert main(["--build-only", "--model", str(exported_model / "absent")]) == 2
     assert "no model directory" in "".join(capfd.readouterr())
+
+
+def test_a_build_that_is_interrupted_is_no_success(monkeypatch):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(SegmentationNode, "trigger_configure", lambda node: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        assert main(["--build-only", "--model", "m"]) == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
