@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from event_data import random_mono
 from numbered import Rig, serve, start_node
 from processes import event_message_packages, isolate, process_status
 
@@ -65,15 +66,10 @@ class EventSource:
 
         self._rig = rig
         self._publisher = rig.node.create_publisher(EventPacket, "events", input_qos("reliable", 100))
-        count = round(events_per_second / PACKETS_HZ)
-        rng = np.random.default_rng(0)
-        t = np.sort(rng.integers(0, int(1e9 / PACKETS_HZ), count)).astype(np.uint64)
-        x, y = (rng.integers(0, side, count).astype(np.uint64) for side in reversed(EVENT_SIZE))
-        words = (
-            t | x << np.uint64(32) | y << np.uint64(48) | rng.integers(0, 2, count).astype(np.uint64) << np.uint64(63)
-        )
-        self._message = EventPacket(height=EVENT_SIZE[0], width=EVENT_SIZE[1], encoding="mono")
-        self._message.events = words.tobytes()
+        height, width = EVENT_SIZE
+        packet = random_mono(round(events_per_second / PACKETS_HZ), width, height, round(1e9 / PACKETS_HZ))
+        self._message = EventPacket(height=height, width=width, encoding="mono")
+        self._message.events = packet.tobytes()
         self._number = 0
 
     @property

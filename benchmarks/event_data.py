@@ -27,6 +27,14 @@ def moving_edges(count: int, width: int, height: int, duration_us: int, seed: in
     return make_events(position[0], position[1], t, polarity)
 
 
+def random_mono(count: int, width: int, height: int, duration_ns: int) -> np.ndarray:
+    """(8 * count,) uint8: a ``mono`` packet of event_camera_msgs of events anywhere, in order of time."""
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, duration_ns, count)).astype(np.uint64)
+    x, y, p = (rng.integers(0, below, count).astype(np.uint64) for below in (width, height, 2))
+    return (t | x << np.uint64(32) | y << np.uint64(48) | p << np.uint64(63)).view(np.uint8)
+
+
 def encode_evt3(events: np.ndarray) -> bytes:
     """EVT 3.0 as a sensor sends it: rows in turn, and groups of 32 pixels as vectors where that is shorter."""
     events = events[np.lexsort((events["x"], events["p"], events["y"], events["t"]))]

@@ -47,8 +47,7 @@ SCENARIOS: dict[str, Callable[[], str]] = {
     for scenario in (
         publisher_restarted, two_publishers, changes_in_mid_stream, odd_stamps, slow_and_fast, sensor_stops,
         bag_loops, simulated_clock, subscriber_that_never_reads, reload_under_load, lifecycle_under_load,
-        parameters_under_load, signals, disk_full, worker_fails,
-        small_shared_memory,
+        parameters_under_load, signals, disk_full, worker_fails, small_shared_memory,
     )
 }  # fmt: skip
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import faulthandler
 import json
 import os
@@ -23,6 +21,7 @@ from pathlib import Path
 from processes import process_status
 
 from madm_core.errors import InvalidInputError, MadmError
+from madm_ros.process_memory import give_back_freed_memory
 
 INTERESTING = (0, 1, 2, 255, 32767, 32768, 65535, 65536, 10**9, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
 """Values at which lengths and sizes overflow, wrap or ask for more memory than there is."""
@@ -208,6 +207,8 @@ def _child(sink: int, make: Callable[[], Case], cases: range, limits: Limits) ->
             line = f"{index}\t{seconds:.6f}\t{peak_mib - before_mib:.1f}\t{outcome}\n"
             if index % sample_every == 0:
                 highest_mib = _mapped_mib("VmHWM")
+                # Claimed sensors of millions of pixels leave holes of some hundred MiB in glibc's heap: no leak, but
+                # they would hide one.
                 give_back_freed_memory()
                 line += f"memory\t{_mapped_mib('VmRSS'):.1f}\t{highest_mib:.1f}\n"
             os.write(sink, line.encode())
@@ -232,15 +233,6 @@ def run_case(case: Case, index: int) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1]
         outcome = f"problem: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {str(error)[:160]}"
     return " ".join(outcome.split())
-
-
-def give_back_freed_memory() -> None:
-    """Have glibc hand freed blocks back to the system.
-
-    Claimed sensors of millions of pixels leave holes of some hundred MiB in its heap: no leak, but they would hide one.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _mapped_mib(entry: str) -> float:

@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from processes import node_command
+from processes import isolate, node_command
 
 HERE = Path(__file__).resolve()
-PROFILE = HERE.parents[1] / "config" / "fastdds_shared_memory.xml"
 SIZES = {"640x480": (480, 640), "1280x720": (720, 1280)}
 ENCODINGS = {
     "16UC1": ("depth", np.uint16),
@@ -215,9 +214,7 @@ def main() -> int:
     parser.add_argument("--serve", choices=["depth", "thermal"], help=argparse.SUPPRESS)
     parser.add_argument("--delay", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
+    isolate()
     if arguments.serve:
         serve(arguments.serve, arguments.delay)
         return 0

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
@@ -24,6 +24,13 @@ class Interrupted(KeyboardInterrupt):
     string, as every dataclass that is just being defined runs one: however well the exception is handled, ``python -m``
     then ends as if killed by SIGINT (``unhandled_keyboard_interrupt`` in pythonrun.c) and not with its exit code.
     """
+
+
+def _handle_by(handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals) -> dict[signal.Signals, Any]:
+    """Sets a handler; returns those before. Only the main thread may: elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number in numbers}
 
 
 class Interruption:
@@ -49,8 +56,7 @@ class Interruption:
         return self.requested
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._before = _handle_by(self._handle, *_SIGNALS)
         return self
 
     def __exit__(
@@ -86,8 +92,7 @@ class EndingSignals:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> EndingSignals:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._before = _handle_by(self._handle, *_SIGNALS)
         return self
 
     def __exit__(
@@ -113,11 +118,8 @@ def raising_interrupted(*signals: signal.Signals) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Interrupted
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        nobody = (signal.SIG_DFL, signal.default_int_handler)
-        free = [number for number in signals if signal.getsignal(number) in nobody]
-        before = {number: signal.signal(number, stop) for number in free}
+    nobody = (signal.SIG_DFL, signal.default_int_handler)
+    before = _handle_by(stop, *(number for number in signals if signal.getsignal(number) in nobody))
     try:
         yield
     finally:

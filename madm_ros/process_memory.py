@@ -12,6 +12,7 @@ _LARGEST_KEPT = 1 << 26
 """64 MiB: larger blocks (the weights) go straight to and from the system, as without these settings."""
 _KEPT_AT_MOST = 1 << 29
 _HEAPS = 1
+"""For all threads together."""
 
 
 def keep_freed_memory() -> bool:
@@ -55,6 +56,11 @@ def settle_memory() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    give_back_freed_memory()
+
+
+def give_back_freed_memory() -> None:
+    """Have glibc hand freed blocks back to the system, those between blocks in use too; elsewhere nothing changes."""
     trim = _c_library_function("malloc_trim")
     if trim is not None:
         trim(0)

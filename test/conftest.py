@@ -19,6 +19,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture
+def signals_come_back():
+    """For what leaves SIGINT and SIGTERM ignored, because its process is about to end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Numbers that the reference implementation produced (test/data/golden/README.md)."""

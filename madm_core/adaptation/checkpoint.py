@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -141,9 +140,12 @@ def prune(folder: Path, step: int, *, keep: int, best: int | None) -> None:
     for path in checkpoints:
         if path not in kept and _step(path) != best:
             # Without its manifest a half-deleted folder does not count as a checkpoint any more.
-            with contextlib.suppress(OSError):  # it is gone already, or nothing can be deleted here
-                (path / _MANIFEST).unlink()
-            shutil.rmtree(path, ignore_errors=True)
+            try:
+                (path / _MANIFEST).unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("the old checkpoint %s stays, it cannot be deleted: %s", path, error)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".step_*.unfinished"):
         shutil.rmtree(path, ignore_errors=True)
 

@@ -60,7 +60,7 @@ def scatter_voxel_grid(
 def _positions(t: torch.Tensor, t_start: float, t_end: float, bins: int) -> torch.Tensor:
     """(N,) float64 bins; -2, which no bin reaches, for what a window without length does not take."""
     if bins == 1 or t_end == t_start:
-        taken = torch.full_like(t, bins == 1, dtype=torch.bool) | (t == t_start)
+        taken = (t == t_start) | (bins == 1)
         return torch.where(taken, 0.0, -2.0).to(torch.float64)
     if t.is_floating_point():
         offset = t.to(torch.float64) - t_start

@@ -127,7 +127,7 @@ def _positions(t: NDArray[Any], t_start: float, t_end: float, bins: int) -> NDAr
     # Whole times are made small before they become floats, which would lose digits of nanoseconds.
     whole = np.floor(t_start)
     offset = t - t_start if t.dtype.kind == "f" else t - np.int64(whole) - (t_start - whole)
-    return offset.astype(np.float64, copy=False) * (bins - 1) / (t_end - t_start)
+    return np.asarray(offset * (bins - 1) / (t_end - t_start))
 
 
 def _as_arrays(columns: dict[str, Any]) -> dict[str, NDArray[Any]]:

@@ -60,29 +60,25 @@ def test_signals_raise_where_nobody_else_hears_them():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_node_hears_the_first_signal_only(number):
+def test_a_node_hears_the_first_signal_only(number, signals_come_back):
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     with EndingSignals() as unused:
         pass
     assert not unused.received
     assert {each: signal.getsignal(each) for each in before} == before
     reached: list[str] = []
-    try:
-        # The command's own handling of Ctrl-C must not come back either, before the process has ended.
-        with raising_interrupted(signal.SIGINT), EndingSignals() as signals:
-            try:
-                os.kill(os.getpid(), number)
-                reached.append("the line after the signal")
-            finally:
-                os.kill(os.getpid(), number)
-                reached.append("the end of what was interrupted")
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.received
-        assert reached == ["the end of what was interrupted"]
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    # The command's own handling of Ctrl-C must not come back either, before the process has ended.
+    with raising_interrupted(signal.SIGINT), EndingSignals() as signals:
+        try:
+            os.kill(os.getpid(), number)
+            reached.append("the line after the signal")
+        finally:
+            os.kill(os.getpid(), number)
+            reached.append("the end of what was interrupted")
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.received
+    assert reached == ["the end of what was interrupted"]
 
 
 def test_other_exceptions_pass_a_node_by():

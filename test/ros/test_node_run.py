@@ -25,14 +25,6 @@ def node(context):
     node.destroy_node()
 
 
-@pytest.fixture
-def signals_come_back():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def test_a_failing_callback_is_counted_and_the_spin_goes_on(context, node):
     calls: list[int] = []
 
@@ -60,7 +52,6 @@ def test_a_spin_ends_when_it_is_not_wanted_any_more(context, node):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_work_and_a_second_one_is_not_heard(stand_in, signals_come_back, number):
-    made: list[SegmentationNode] = []
     ends: list[str] = []
 
     class Watched(SegmentationNode):
@@ -69,16 +60,12 @@ def test_a_signal_ends_the_work_and_a_second_one_is_not_heard(stand_in, signals_
             super().destroy_node()
             ends.append("destroyed")
 
-    def make() -> SegmentationNode:
-        made.append(Watched(load=lambda values: stand_in()))
-        return made[0]
-
     def work(node: SegmentationNode) -> None:
         assert get_current_signal_handlers_options() == SignalHandlerOptions.NO
         os.kill(os.getpid(), number)
         ends.append("not interrupted")
 
-    run_node([], make, work)
+    run_node([], lambda: Watched(load=lambda values: stand_in()), work)
     assert ends == ["destroyed"]
     assert not rclpy.ok()
 

@@ -191,17 +191,27 @@ def test_files_that_cannot_be_deleted_do_not_end_the_run(tmp_path, monkeypatch):
     assert names(tmp_path) == ["step_000002"]
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
-def test_a_manifest_that_cannot_be_deleted_does_not_end_the_run(tmp_path, monkeypatch, error):
-    """Somebody else deletes the folder at the same time, or a file server allows no deleting."""
+def test_a_checkpoint_that_may_not_be_deleted_stays_whole_and_is_named(tmp_path, monkeypatch, caplog):
     for step in (1, 2):
         save_checkpoint(tmp_path, checkpoint(step))
 
     def unlink(path, missing_ok=False):
-        raise error(path)
+        raise PermissionError(path)
 
     monkeypatch.setattr(Path, "unlink", unlink)
     prune(tmp_path, 2, keep=1, best=None)
+    assert "step_000001" in caplog.text
+    assert load_checkpoint(tmp_path / "step_000001").step == 1
+
+
+def test_a_checkpoint_that_somebody_else_is_deleting_is_no_error(tmp_path, monkeypatch):
+    for step in (1, 2):
+        save_checkpoint(tmp_path, checkpoint(step))
+    listed = list_checkpoints(tmp_path)
+    (listed[0] / "SHA256SUMS").unlink()
+    monkeypatch.setattr(checkpoint_module, "list_checkpoints", lambda folder: listed)
+    prune(tmp_path, 2, keep=1, best=None)
+    assert names(tmp_path) == ["step_000002"]
 
 
 def test_pruning_after_a_fallback_never_prefers_the_damaged_later_one(tmp_path):

@@ -6,6 +6,8 @@ import argparse
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from rclpy.node import Node
@@ -79,11 +81,13 @@ def test_build_only_runs_an_exported_model_and_ends(exported_model, capfd):
     assert "no model directory" in "".join(capfd.readouterr())
 
 
-def test_a_build_that_is_interrupted_is_no_success(monkeypatch):
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def test_a_build_that_is_interrupted_is_no_success(monkeypatch, signals_come_back):
     monkeypatch.setattr(SegmentationNode, "trigger_configure", lambda node: os.kill(os.getpid(), signal.SIGTERM))
-    try:
-        assert main(["--build-only", "--model", "m"]) == 130
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    assert main(["--build-only", "--model", "m"]) == 130
+
+
+def test_memory_is_set_up_before_anything_starts_a_thread():
+    """glibc gives a thread a heap for good: it would be too late once NumPy, PyTorch or rclpy are imported."""
+    code = "import madm_ros.commands.segment, madm_ros.process_memory, sys; "
+    code += "sys.exit(bool({'numpy', 'torch', 'rclpy', 'cv2'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
