@@ -88,6 +88,10 @@ class LabelSet:
         """Class ids in order: ``(0, 1, ..., K-1)``."""
         return tuple(range(len(self.names)))
 
+    def name_of(self, class_id: int) -> str:
+        """The name of an id, for people; of an id without a class ``"class 12, which has no name"``."""
+        return self.names[class_id] if 0 <= class_id < len(self.names) else f"class {class_id}, which has no name"
+
     @cached_property
     def palette(self) -> npt.NDArray[np.uint8]:
         """(256, 3) uint8 RGB: row i is the colour of id i; ids without a class, 255 among them, are black."""

@@ -161,7 +161,7 @@ class Health:
             report.values = text_values(
                 {
                     "mean_confidence": recent.confidence,
-                    "top_class": model.segmenter.label_set.names[recent.top_class],
+                    "top_class": model.segmenter.label_set.name_of(recent.top_class),
                     "top_class_share": recent.top_share,
                 }
             )

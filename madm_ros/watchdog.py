@@ -117,11 +117,9 @@ def judge_frames(
             f"mean confidence {recent.confidence:.2f}; expected {parameters.min_mean_confidence:g} or more"
         )
     if recent.top_class is not None and 0 < parameters.max_class_share < recent.top_share:
-        top, names = recent.top_class, label_set.names
-        # A network may answer with more classes than are named, and frames of the model before may be among these.
-        name = repr(names[top]) if top < len(names) else f"of class {top}, which has no name"
+        name = label_set.name_of(recent.top_class)  # a network may answer with classes that are not named
         found["class_collapse"] = (
-            f"{recent.top_share:.1%} of all pixels are {name}; expected {parameters.max_class_share:.1%} at most"
+            f"{recent.top_share:.1%} of all pixels are {name!r}; expected {parameters.max_class_share:.1%} at most"
         )
     skew_s = recent.arrival_age_s
     if skew_s is not None and 0 < parameters.max_clock_skew_s < abs(skew_s):

@@ -30,6 +30,14 @@ def test_named_and_dict_round_trip(name):
     assert LabelSet.from_dict(label_set.to_dict()) == label_set
 
 
+@pytest.mark.parametrize(
+    ("class_id", "name"),
+    [(0, "sky"), (8, "traffic sign"), (9, "class 9, which has no name"), (-1, "class -1, which has no name")],
+)
+def test_every_id_has_something_to_call_it_by(class_id, name):
+    assert MADM9.name_of(class_id) == name
+
+
 def test_unknown_name_says_what_exists():
     with pytest.raises(ConfigError, match="madm11, madm9 or cityscapes19"):
         LabelSet.named("madm12")

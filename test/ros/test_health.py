@@ -106,6 +106,20 @@ def test_what_the_watchdog_finds_has_the_level_of_the_parameters_and_ends_by_its
     assert sum("class collapse is over" in line for line in lines) == 1
 
 
+def test_a_class_without_a_name_does_not_end_diagnostics(statuses, camera, stand_in):
+    class OneMore(stand_in):
+        def segment(self, image):
+            found = super().segment(image)
+            found.labels[:] = len(self.label_set)
+            return found
+
+    node, following = statuses(segmenter=OneMore())
+    assert node.autostart()
+    output = following(level_of("output", b"\x01"))["segmentation: output"]
+    assert {item.key: item.value for item in output.values}["top_class"] == "class 11, which has no name"
+    assert "100.0% of all pixels are 'class 11, which has no name'" in output.message
+
+
 def test_pictures_unlike_the_training_datas_and_stamps_of_another_clock_are_named(statuses, camera, stand_in):
     bright = {"picture_mean": 1.0, "picture_contrast": 0.0, "valid_share": 1.0}
     segmenter = stand_in(input_statistics=InputStatistics(3, bright, dict.fromkeys(bright, 0.01)))
