@@ -57,6 +57,11 @@ class Target:
 
 
 VOXEL_TESTS = ("test/core/events/test_voxel_grid.py",)
+KERNEL_TESTS = (
+    "test/core/events/test_packed_sums.py", "test/core/events/test_grid_accumulator.py", *VOXEL_TESTS,
+    "test/core/events/test_streaming.py",
+)  # fmt: skip
+"""Those first that notice much in little time."""
 TARGETS = {
     "metrics": Target("madm_core.evaluation.metrics", ("test/core/evaluation/test_metrics.py",)),
     "image_arrays": Target("madm_core.messages.image_arrays", ("test/core/messages/test_image_arrays.py",)),
@@ -64,15 +69,11 @@ TARGETS = {
     "checkpoint": Target("madm_core.adaptation.checkpoint", ("test/core/adaptation/test_checkpoint.py",)),
     "voxel_grid": Target("madm_core.events.voxel_grid", VOXEL_TESTS),
     "scatter_grid": Target("madm_core.events.scatter_grid", ("test/core/events/test_scatter_grid.py", *VOXEL_TESTS)),
-    "accumulation": Target(
-        "madm_core.events.accumulation", (*VOXEL_TESTS, "test/core/events/test_streaming.py"), kernels=True
-    ),
-    "event_blocks": Target(
-        "madm_core.events.event_blocks", (*VOXEL_TESTS, "test/core/events/test_streaming.py"), kernels=True
-    ),
-    "folding": Target("madm_core.events.folding", VOXEL_TESTS, kernels=True),
-    "segments": Target("madm_core.events.segments", VOXEL_TESTS, kernels=True),
-    "packed_sums": Target("madm_core.events.packed_sums", VOXEL_TESTS, kernels=True),
+    "accumulation": Target("madm_core.events.accumulation", KERNEL_TESTS, kernels=True),
+    "event_blocks": Target("madm_core.events.event_blocks", KERNEL_TESTS, kernels=True),
+    "folding": Target("madm_core.events.folding", KERNEL_TESTS, kernels=True),
+    "segments": Target("madm_core.events.segments", ("test/core/events/test_segments.py", *KERNEL_TESTS), kernels=True),
+    "packed_sums": Target("madm_core.events.packed_sums", KERNEL_TESTS, kernels=True),
 }
 
 
@@ -235,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started, counts = time.monotonic(), dict.fromkeys(("killed", "too slow", "survived"), 0)
         for mutant in mutants:
             source = mutant.source
-            found = outcome(target, source, 10 + round(3 * needed_s))
+            found = outcome(target, source, 10 + round(2 * needed_s))
             counts[found] = counts.get(found, 0) + 1
             change = shown(original, source)
             outcomes.append({"module": name, "line": mutant.line, "outcome": found, "diff": change})

@@ -15,11 +15,13 @@ from madm_core.events.packed_sums import (
     MAX_REACH,
     NARROW_UNIT,
     signs_of,
+    spill,
     take,
     time_bits,
     times_of,
     unchecked_events,
 )
+from madm_core.events.registers import REGISTERS, SPILLED, TIME_BITS
 
 
 @pytest.mark.parametrize(("signs", "times"), [(0, 0), (1, -7), (-256, (1 << 20) - 1), (255, -(1 << 20)), (3, 99_999)])
@@ -100,6 +102,32 @@ def test_busy_pixels_stay_exact_in_any_order(reference_grid, bins, count):
     order = np.lexsort((np.random.default_rng(1).random(count), segment))
     shuffled = [column[order] for column in columns]
     np.testing.assert_array_equal(voxel_grid(*shuffled, **options).numpy(), grid)
+
+
+@pytest.mark.parametrize("each", [600, 6000], ids=["noted", "more than there is room to note"])
+def test_several_busy_pixels_stay_exact(reference_grid, each):
+    """Five of 256 pixels fill their short words, of which 32 can be noted, some times in each segment."""
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, 50_000, 10 * each))
+    pixels = rng.choice([0, 7, 100, 101, 255], len(t))
+    events = make_events(pixels % 16, pixels // 16, t, np.ones(len(t), np.uint8))
+    columns = [np.ascontiguousarray(events[name]) for name in ("x", "y", "t", "p")]
+    grid = voxel_grid(*columns, bins=3, height=16, width=16, t_start=0, t_end=50_000).numpy()
+    expected = reference_grid(events, 3, 16, 16, 0, 50_000)
+    np.testing.assert_allclose(grid, expected, atol=1e-5 + 2e-7 * np.abs(expected).max(), rtol=0)
+
+
+def test_notes_of_full_words_stay_in_their_room():
+    sums, wide = new_sums(80)
+    memory = np.zeros(len(wide) + 1, np.int64)
+    registers = np.zeros(REGISTERS, np.int64)
+    registers[TIME_BITS] = 40
+    room = 80 // 8
+    for spilled in range(1, room + 3):
+        spill(registers, sums, memory[:-1], np.uint32(3))
+        assert registers[SPILLED] == spilled
+        assert (memory[81:] == 3).sum() == min(spilled, room)
+    assert memory[-1] == 0
 
 
 def test_many_unwanted_events_reach_no_pixel(reference_grid):
