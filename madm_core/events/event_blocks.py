@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from madm_core.events.compilation import Scalar, kernel
 from madm_core.events.packed_sums import HALF_USED, spill
-from madm_core.events.registers import IN_WINDOW, MASKED, NARROW, OUT_OF_FRAME, SINCE_FOLD
+from madm_core.events.registers import IN_WINDOW, NARROW, OUT_OF_FRAME, SINCE_FOLD
 
 EVENTS_AT_ONCE = 256
 """Events prepared together: enough to vectorise, few enough to stay in the first cache."""
@@ -41,7 +41,6 @@ def map_pixels(
         for j in range(EVENTS_AT_ONCE):
             pixels[j] = min(pixels[j], drop)
     registers[OUT_OF_FRAME] += outside
-    registers[MASKED] += masked
     registers[IN_WINDOW] += EVENTS_AT_ONCE - outside - masked
     registers[SINCE_FOLD] += EVENTS_AT_ONCE
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 (
     T_START, DURATION, BINS, SEGMENT, SEGMENT_START, SEGMENT_STOP, REFERENCE, SINCE_FOLD, FOLD_AFTER, IN_WINDOW,
-    OUT_OF_FRAME, OUT_OF_TIME, MASKED, TICK_MASK, WIDTH, HEIGHT, EARLIEST, TURNS, FILLED, NARROW, SPILLED,
-    TIME_BITS,
-) = range(22)  # fmt: skip
+    OUT_OF_FRAME, OUT_OF_TIME, TICK_MASK, WIDTH, HEIGHT, EARLIEST, TURNS, FILLED, NARROW, SPILLED, TIME_BITS,
+) = range(21)  # fmt: skip
 """Indices into the int64 registers of an accumulation.
 
 T_START and DURATION are the window in ticks; SEGMENT_START and SEGMENT_STOP the first tick of the current segment and
@@ -18,4 +17,4 @@ word takes unchecked, or 0 where 64-bit words are used; SPILLED counts how often
 fold; TIME_BITS is the share of the times in a 64-bit word. The others count events.
 """
 
-REGISTERS = 22
+REGISTERS = 21

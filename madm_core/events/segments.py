@@ -30,7 +30,6 @@ from madm_core.events.registers import (
     FOLD_AFTER,
     HEIGHT,
     IN_WINDOW,
-    MASKED,
     NARROW,
     OUT_OF_FRAME,
     OUT_OF_TIME,
@@ -127,7 +126,6 @@ def add_one(
     if pixel_map.shape[0] > 0:
         pixel = pixel_map[pixel]
         if pixel >= grid.shape[1]:
-            registers[MASKED] += 1
             return
     if t < registers[EARLIEST]:
         registers[OUT_OF_TIME] += 1

@@ -80,7 +80,7 @@ def test_discarded_events_leave_nothing_behind(random_events):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), crop=st.booleans(), count=st.integers(1, 300))
+@given(seed=st.integers(0, 10**6), crop=st.booleans(), count=st.integers(1, 3000))
 def test_pixel_maps(reference_grid, random_events, seed, crop, count):
     rng = np.random.default_rng(seed)
     height, width = 12, 15

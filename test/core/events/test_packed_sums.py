@@ -55,8 +55,8 @@ def test_microseconds_and_nanoseconds_get_different_shares():
 
 @pytest.mark.parametrize("bins", [1, 3])
 def test_nanoseconds_of_one_busy_pixel_stay_exact(reference_grid, bins):
-    """More than fit into a share of 40 bits, all on one side of the middle and of one sign."""
-    t = np.sort(np.random.default_rng(0).integers(0, 12_000_000, 300_000))
+    """More than any share of 64 bits takes without folding, all on one side of the middle and of one sign."""
+    t = np.sort(np.random.default_rng(0).integers(0, 12_000_000, 1_200_000))
     zeros = np.zeros(len(t), np.uint16)
     events = make_events(zeros, zeros, t, zeros + 1)
     grid = voxel_grid(zeros, zeros, t, zeros + 1, bins=bins, height=1, width=1, t_start=0, t_end=50_000_000)
