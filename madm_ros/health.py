@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -23,6 +23,7 @@ class Health:
     """Publishes four statuses: ``<node>: model``, ``<node>: input``, ``<node>: output`` and ``<node>: timing``.
 
     They are published in every lifecycle state. What the checks of the watchdog find raises the level of its status.
+    Each is judged by itself: one that fails is an ERROR with the reason, and the other three are told as ever.
 
     Args:
         node: Whose health it is.
@@ -32,6 +33,7 @@ class Health:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS_TOPIC.name, DIAGNOSTICS_TOPIC.qos)
         self._rejected_before = 0
+        self._callback_errors_before = 0
         self._watchdog = Watchdog(node.warn, lambda text: node.get_logger().info(text))
         self._packet_loss = PacketLoss()
         self._findings: dict[str, str] = {}
@@ -44,17 +46,29 @@ class Health:
     def publish(self) -> None:
         """Judge the node's state and publish it."""
         name, hardware_id = self._node.get_name(), self._node.get_fully_qualified_name()
-        self._look()
-        timing = Report(OK, [], timing_values(self._node.statistics))
-        self._add(timing, "slow_inference")
+        try:
+            self._look()
+        except Exception as error:
+            self._findings = {}
+            self._node.callback_errors.note("the watchdog", error)
         statuses: list[DiagnosticStatus] = [
-            self._model().status(f"{name}: model", hardware_id, fine=self._node.state_label),
-            self._input().status(f"{name}: input", hardware_id),
-            self._output().status(f"{name}: output", hardware_id),
-            timing.status(f"{name}: timing", hardware_id),
+            self._judged("model", self._model).status(f"{name}: model", hardware_id, fine=self._node.state_label),
+            self._judged("input", self._input).status(f"{name}: input", hardware_id),
+            self._judged("output", self._output).status(f"{name}: output", hardware_id),
+            self._judged("timing", self._timing).status(f"{name}: timing", hardware_id),
         ]
         self._publisher.publish(diagnostic_array(self._node.get_clock().now().to_msg(), statuses))
         self.latest, self.published_s = statuses, time.monotonic()
+
+    def _judged(self, kind: str, judge: Callable[[], Report]) -> Report:
+        """What ``judge`` says, or, where it fails, that: silence would look like a node that has died."""
+        try:
+            return judge()
+        except Exception as error:
+            self._node.callback_errors.note(f"the status {kind}", error)
+            failed = Report()
+            failed.problem(ERROR, self._node.callback_errors.latest)
+            return failed
 
     def _look(self) -> None:
         stream = self._node.stream
@@ -119,7 +133,13 @@ class Health:
                 }
             )
         report.values["worker_restarts"] = str(node.worker_restarts)
-        report.values["callback_errors"] = str(node.callback_errors)
+        report.values["callback_errors"] = str(node.callback_errors.count)
+        new_errors = node.callback_errors.count - self._callback_errors_before
+        if new_errors:
+            report.problem(
+                WARN, f"{new_errors} internal error(s), the last one: {node.callback_errors.latest}; see the log"
+            )
+        self._callback_errors_before = node.callback_errors.count
         if node.model is not None and node.model.segmenter.problem:
             report.problem(WARN, node.model.segmenter.problem)
         if node.problem:
@@ -166,4 +186,9 @@ class Health:
                 }
             )
         self._add(report, "low_confidence", "class_collapse")
+        return report
+
+    def _timing(self) -> Report:
+        report = Report(OK, [], timing_values(self._node.statistics))
+        self._add(report, "slow_inference")
         return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -78,8 +77,6 @@ def spin(node: SegmentationNode, wanted: Callable[[], bool] = lambda: True) -> N
             except Exception as error:
                 if not node.context.ok():
                     return
-                node.callback_errors += 1
-                text = f"internal error in a callback: {error}; the node goes on\n{traceback.format_exc()}"
-                node.warn("callback", text)
+                node.callback_errors.note("a callback", error)
     finally:
         executor.shutdown(timeout_sec=0.0)

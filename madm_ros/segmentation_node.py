@@ -21,6 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from madm_core.errors import MadmError
 from madm_ros import parameters as parameter_rules
+from madm_ros.callback_errors import CallbackErrors
 from madm_ros.executor_turn import NextTurn
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.health import Health
@@ -73,7 +74,7 @@ class SegmentationNode(LifecycleNode):
         """Why the latest configure, activate or reload failed; empty after one that worked."""
         self.enabled = True
         self.reloading = False
-        self.callback_errors = 0
+        self.callback_errors = CallbackErrors(self.warn)
         self._past_worker_restarts = 0
         self._results: ResultPublishers | None = None
         self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)

@@ -120,6 +120,36 @@ def test_a_class_without_a_name_does_not_end_diagnostics(statuses, camera, stand
     assert "100.0% of all pixels are 'class 11, which has no name'" in output.message
 
 
+def test_a_status_that_cannot_be_judged_is_an_error_and_the_others_are_told(statuses, monkeypatch):
+    node, following = statuses(autostart=False)
+
+    def fail():
+        raise IndexError("a bug")
+
+    monkeypatch.setattr(node.health, "_output", fail)
+    found = following(lambda found: found["segmentation: model"].level == b"\x01")
+    assert len(found) == 4
+    assert found["segmentation: output"].level == b"\x02"
+    assert found["segmentation: output"].message == "internal error in the status output: IndexError: a bug"
+    assert "1 internal error(s), the last one: internal error in the status" in found["segmentation: model"].message
+    assert int({item.key: item.value for item in found["segmentation: model"].values}["callback_errors"]) >= 1
+    monkeypatch.undo()
+    following(lambda found: all(status.level == b"\x00" for status in found.values()))
+
+
+def test_a_watchdog_that_fails_leaves_the_statuses_their_values(statuses, camera, monkeypatch):
+    node, following = statuses()
+
+    def fail(*_):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(node.health, "_judge", fail)
+    assert node.autostart()
+    found = following(lambda found: "the watchdog: ValueError: a bug" in found["segmentation: model"].message)
+    assert {item.key for item in found["segmentation: input"].values} > {"topic", "frames_received"}
+    assert found["segmentation: output"].level == b"\x00"
+
+
 def test_pictures_unlike_the_training_datas_and_stamps_of_another_clock_are_named(statuses, camera, stand_in):
     bright = {"picture_mean": 1.0, "picture_contrast": 0.0, "valid_share": 1.0}
     segmenter = stand_in(input_statistics=InputStatistics(3, bright, dict.fromkeys(bright, 0.01)))

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, get_current_signal_handlers_options
 
 from madm_core.errors import ConfigError
+from madm_ros.callback_errors import CallbackErrors
 from madm_ros.node_run import run_node, spin
 from madm_ros.segmentation_node import SegmentationNode
 
@@ -19,8 +20,7 @@ from madm_ros.segmentation_node import SegmentationNode
 @pytest.fixture
 def node(context):
     node = Node("segmentation", context=context)
-    node.callback_errors, node.warnings = 0, []
-    node.warn = lambda kind, text: node.warnings.append(text)
+    node.callback_errors = CallbackErrors(lambda kind, text: None)
     yield node
     node.destroy_node()
 
@@ -38,8 +38,8 @@ def test_a_failing_callback_is_counted_and_the_spin_goes_on(context, node):
     node.create_timer(0.01, callback)
     spin(node)
     assert len(calls) >= 3
-    assert node.callback_errors == 1
-    assert "a bug" in node.warnings[0]
+    assert node.callback_errors.count == 1
+    assert node.callback_errors.latest == "internal error in a callback: ValueError: a bug"
 
 
 def test_a_spin_ends_when_it_is_not_wanted_any_more(context, node):
