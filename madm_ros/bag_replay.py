@@ -11,7 +11,6 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import try_shutdown
 from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
@@ -24,6 +23,7 @@ from madm_core.interruption import raising_interrupted
 from madm_core.terminal import shows_progress
 from madm_ros.bag_player import BagPlayer, cloud_converters, published_as
 from madm_ros.bag_publishers import BagPublishers
+from madm_ros.leaving_ros import leave_ros
 from madm_ros.terminal_keys import TerminalKeys
 
 logger = logging.getLogger("replay_bag")
@@ -50,8 +50,7 @@ def replay(chosen: argparse.Namespace, ros_arguments: list[str]) -> Outcome:
             try:
                 _Replay(node, bag, topics, converters, chosen).run(start_ns, stop_ns)
             finally:
-                node.destroy_node()
-                try_shutdown()
+                leave_ros(node)
     return Outcome()
 
 

@@ -13,6 +13,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from madm_core.evaluation.live_matching import LiveAnswers
+from madm_ros.leaving_ros import leave_ros
 from madm_ros.live_topics import NodeTopics
 from madm_ros.publishers import DIAGNOSTICS_TOPIC
 from madm_ros.qos import DIAGNOSTICS
@@ -85,5 +86,4 @@ class LiveListener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
+        leave_ros(self.node, self.context)

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import try_shutdown
 
 from madm_core.errors import ConfigError
 from madm_core.interruption import EndingSignals
+from madm_ros.leaving_ros import leave_ros
 from madm_ros.process_memory import run_opencv_alone
 from madm_ros.segmentation_node import SegmentationNode
 from madm_ros.shared_memory import missing_shared_memory
+
+_END_WITHIN_S = 45.0
+"""More than the 30 s that a frame in work may take to come to its end."""
 
 
 def run_node(
@@ -54,9 +57,7 @@ def run_node(
                     node.autostart()
                 spin(node, lambda: not signals.received)
     finally:
-        if node is not None:
-            node.destroy_node()
-        try_shutdown()
+        leave_ros(node, limit_s=_END_WITHIN_S)
 
 
 def spin(node: SegmentationNode, wanted: Callable[[], bool] = lambda: True) -> None:

@@ -115,8 +115,8 @@ def _publish(
     import rclpy
     from rclpy.qos import QoSProfile
     from rclpy.signals import SignalHandlerOptions
-    from rclpy.utilities import try_shutdown
 
+    from madm_ros.leaving_ros import leave_ros
     from madm_ros.message_types import message_class
 
     rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
@@ -146,6 +146,5 @@ def _publish(
             for message in outgoing:
                 publishers[message.topic].publish(message.data)
     finally:
-        node.destroy_node()
-        try_shutdown()
+        leave_ros(node)
     return Outcome()

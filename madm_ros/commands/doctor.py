@@ -72,17 +72,15 @@ def _topics(seconds: float) -> Sequence[Finding]:
     from rclpy.context import Context
 
     from madm_ros.doctor.ros import check_topics
+    from madm_ros.leaving_ros import leave_ros
 
-    context = Context()
+    context, node = Context(), None
     rclpy.init(args=[], context=context)
     try:
         node = rclpy.create_node("madm_ros_doctor", context=context, start_parameter_services=False)
-        try:
-            return check_topics(node, seconds)
-        finally:
-            node.destroy_node()
+        return check_topics(node, seconds)
     finally:
-        context.try_shutdown()
+        leave_ros(node, context)
 
 
 if __name__ == "__main__":

@@ -83,10 +83,18 @@ class Process:
             time.sleep(0.05)
 
     def end(self, with_signal: signal.Signals | None = None, timeout_s: float = 30.0) -> int:
-        """Send the signal, if any, wait for the end and return the exit code."""
+        """Send the signal, if any, wait for the end and return the exit code.
+
+        A process that does not end tells where its threads are: SIGABRT makes ``faulthandler`` write their traces.
+        """
         if with_signal is not None:
             self.process.send_signal(with_signal)
-        return self.process.wait(timeout_s)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10.0)
+            pytest.fail(f"still at work {timeout_s:g} s after {with_signal!r}:\n{self.output}")
 
 
 @contextmanager

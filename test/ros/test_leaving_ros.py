@@ -1,0 +1,67 @@
+"""A node's end: all given back, or a process that says where it stuck and ends all the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from rclpy.context import Context
+from rclpy.node import Node
+
+from madm_ros import leaving_ros
+from madm_ros.leaving_ros import leave_ros
+
+STUCK = """
+import ctypes
+from madm_ros.leaving_ros import leave_ros
+
+class Stuck:
+    def destroy_node(self):
+        ctypes.PyDLL(None).sleep(120)  # in C, with Python's lock: no other thread of Python's can help
+
+leave_ros(Stuck(), limit_s=0.5)
+print("left")
+"""
+
+
+def test_a_middleware_that_does_not_return_ends_the_process_and_its_place_is_told():
+    ended = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "Timeout" in ended.stderr and "in destroy_node" in ended.stderr
+
+
+@pytest.fixture
+def timer(monkeypatch):
+    """What became of the timer that would end this process."""
+    calls: list[str] = []
+    monkeypatch.setattr(leaving_ros.faulthandler, "dump_traceback_later", lambda *_, **__: calls.append("set"))
+    monkeypatch.setattr(leaving_ros.faulthandler, "cancel_dump_traceback_later", lambda: calls.append("cancelled"))
+    return calls
+
+
+def test_node_and_context_are_given_back_and_nothing_ends_the_process_later(timer):
+    context = Context()
+    context.init()
+    node = Node("leaving", context=context)
+    leave_ros(node, context)
+    assert not context.ok()
+    assert timer == ["set", "cancelled"]
+
+
+def test_a_context_without_a_node_is_shut_down(timer):
+    context = Context()
+    context.init()
+    leave_ros(None, context)
+    assert not context.ok()
+
+
+def test_an_error_on_the_way_out_is_not_followed_by_the_end_of_the_process(timer):
+    class Failing:
+        def destroy_node(self) -> None:
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        leave_ros(Failing(), Context())
+    assert timer == ["set", "cancelled"]
