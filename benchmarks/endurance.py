@@ -15,6 +15,8 @@ import argparse
 import json
 import os
 import random
+import signal
+import subprocess
 import sys
 import time
 from datetime import datetime, timezone
@@ -41,7 +43,8 @@ ROWS = {
     "load": "load average of the machine",
 }
 WARM_UP_S = 60.0
-"""Left out of all comparisons: caches fill, allocators settle."""
+"""Left out of all comparisons: caches fill, allocators settle, the publishers' queues grow to their full length."""
+LISTENS_S, STALLS_S, LEAVES_S = 5.0, 20.0, 23.0
 
 
 def process_facts(process_id: int) -> dict[str, float]:
@@ -54,6 +57,52 @@ def process_facts(process_id: int) -> dict[str, float]:
     files = len(os.listdir(f"/proc/{process_id}/fd"))
     memory = {"own_mib": status["RssAnon"] / 1024, "rss_mib": status["VmRSS"] / 1024}
     return {**memory, "threads": status["Threads"], "files": files}
+
+
+class LateListener:
+    """A process that listens to labels and overlay, is stopped for a while and then goes.
+
+    The middleware's pool for a publisher grows by the payload of a picture for each one that a reader is late with, up
+    to the depth of the queue, and keeps them. That happens once in a node's life, at some time: here in the warm-up.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._due = [(LISTENS_S, self._start), (STALLS_S, self._stop), (LEAVES_S, self.end)]
+
+    def act(self, passed_s: float) -> None:
+        """Does what is due at this time of the run."""
+        while self._due and passed_s >= self._due[0][0]:
+            self._due.pop(0)[1]()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen([sys.executable, str(HERE), "--listen"], stdin=subprocess.DEVNULL)
+
+    def _stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            raise SystemExit("the late listener has ended before its time")
+        self._process.send_signal(signal.SIGSTOP)
+
+    def end(self) -> None:
+        """Leave; may be called at any time, and twice."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+
+def listen() -> int:
+    """The late listener's process."""
+    import rclpy
+    from sensor_msgs.msg import Image
+
+    rclpy.init()
+    node = rclpy.create_node("late_listener")
+    for topic in ("segmentation/labels", "segmentation/overlay"):
+        node.create_subscription(Image, topic, lambda message: None, 5)
+    rclpy.spin(node)
+    return 0
 
 
 class EventSource:
@@ -96,6 +145,7 @@ def endure(minutes: float, rate_hz: float, events_per_second: float, seed: int) 
     serving = ["--modality", "event" if events_per_second else "thermal"]
     process = start_node(serving, script=HERE)
     samples: list[dict[str, float]] = []
+    late = LateListener()
     try:
         source = EventSource(rig, events_per_second) if events_per_second else None
         send = source.send if source else lambda: rig.send(size=SIZE)
@@ -113,6 +163,7 @@ def endure(minutes: float, rate_hz: float, events_per_second: float, seed: int) 
             if passed < next_sample_s:
                 continue
             next_sample_s += 1.0
+            late.act(passed)
             if process.poll() is not None:
                 raise SystemExit(f"the node ended with {process.poll()} after {passed:.0f} s")
             known = {key: float(rig.values[key]) for key in ("total_ms_median", "total_ms_p99") if key in rig.values}
@@ -134,6 +185,7 @@ def endure(minutes: float, rate_hz: float, events_per_second: float, seed: int) 
         counts = rig.counts()
         values = dict(rig.values)
     finally:
+        late.end()
         process.terminate()
         process.wait(30)
         rig.close()
@@ -183,11 +235,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write summary and samples here")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--listen", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--modality", choices=["thermal", "event"], default="thermal", help=argparse.SUPPRESS)
     arguments, ros_arguments = parser.parse_known_args()
     isolate()
     if arguments.events or arguments.modality == "event":
         sys.path += event_message_packages()
+    if arguments.listen:
+        return listen()
     if arguments.serve:
         return serve(ros_arguments, modality=arguments.modality)
     run = endure(arguments.minutes, arguments.rate, arguments.events, arguments.seed)
