@@ -28,6 +28,24 @@ def test_groups_by_rate_and_decay():
     }
 
 
+def test_optimizer_groups_equal_the_reference(golden, make_golden_model, translate):
+    groups, current = {}, None
+    for line in (golden / "optimizer_groups.txt").read_text().splitlines():
+        if line.startswith("## not optimised"):
+            break
+        if line.startswith("## weight_decay="):
+            current = groups.setdefault(float(line.split("=")[1].split()[0]), set())
+        elif line and not line.startswith("#"):
+            current.add(translate(line.strip()).removeprefix("backbone."))
+    parts = make_golden_model().parts()
+    ours = {
+        group["weight_decay"]: set(group["names"])
+        for group in parameter_groups(parts, dict.fromkeys(parts, 5e-6), 0.05)
+    }
+    assert ours == groups
+    assert {decay: len(names) for decay, names in ours.items()} == {0.05: 315, 0.0: 454}
+
+
 def test_a_shared_module_is_optimised_once():
     parts = network()
     parts["again"] = parts["head"]

@@ -308,24 +308,6 @@ def test_backward_of_each_branch_in_turn_gives_the_same_gradients(make_golden_mo
     close(gradients[1], gradients[0], 1e-5)
 
 
-def test_optimizer_groups_equal_the_reference(golden, make_golden_model, translate):
-    groups, current = {}, None
-    for line in (golden / "optimizer_groups.txt").read_text().splitlines():
-        if line.startswith("## not optimised"):
-            break
-        if line.startswith("## weight_decay="):
-            current = groups.setdefault(float(line.split("=")[1].split()[0]), set())
-        elif line and not line.startswith("#"):
-            current.add(translate(line.strip()).removeprefix("backbone."))
-    parts = make_golden_model().parts()
-    ours = {
-        group["weight_decay"]: set(group["names"])
-        for group in parameter_groups(parts, dict.fromkeys(parts, 5e-6), 0.05)
-    }
-    assert ours == groups
-    assert {decay: len(names) for decay, names in ours.items()} == {0.05: 315, 0.0: 454}
-
-
 def random_batch():
     generator = torch.Generator().manual_seed(0)
     return Batch(
