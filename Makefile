@@ -33,9 +33,9 @@ setup: $(READY)
 
 $(READY): constraints.txt requirements.lock setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f"Python 3.10 to 3.12 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
-	@echo "Setting up $(VENV): about 3 minutes and 4 GB, without a word from pip in between."
+	@echo "Setting up $(VENV): about 3 minutes and 4 GB (several more with PyPI's CUDA build of PyTorch), without a word from pip in between."
 	@echo "  1/3 build tools ..."
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt "setuptools<80" wheel
 	@echo "  2/3 some 250 pinned packages, PyTorch the largest ..."
 	@if $(VENV)/bin/python $(LOCK_FITS); then env -u PYTHONPATH $(VENV)/bin/python -m pip install --quiet \

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "fastdds_profile": ([CONFIG, "/fastdds_shared_memory.xml"], "Fast DDS profile for large messages, or none."),
     "palette": ("", "label_set or color_blind: class colours in pictures; empty: as params_file says."),
     "preview_port": ("", "Port of 127.0.0.1 for a page that shows the node's work; empty: as params_file says."),
+    "respawn": ("false", "Start the node again 2 s after its process has ended, unless launch itself is ending."),
     "rviz": ("false", "Start RViz with the node's pictures."),
 }
 
@@ -82,5 +83,7 @@ def segment(context) -> list:
         parameters=parameters,
         remappings=remappings,
         output="screen",
+        respawn=given["respawn"].lower() == "true",
+        respawn_delay=2.0,
     )
     return [*transport, node]

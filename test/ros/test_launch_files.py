@@ -66,7 +66,7 @@ def test_segment_declares_what_the_documentation_says(monkeypatch):
     launched = described(load("segment.launch.py", monkeypatch))
     assert set(launched.arguments) == {
         "model", "input", "params_file", "point_cloud_size", "namespace", "use_sim_time", "fastdds_profile", "rviz",
-        "palette", "preview_port",
+        "palette", "preview_port", "respawn",
     }  # fmt: skip
     assert all(argument["description"] for argument in launched.arguments.values())
     node = of_type(launched.made, "Node")[0]
@@ -77,6 +77,7 @@ def test_segment_declares_what_the_documentation_says(monkeypatch):
     )
     assert node.named["parameters"] == [{"use_sim_time": False}]
     assert node.named["remappings"] == []
+    assert node.named["respawn"] is False
     variables = {action.positional for action in of_type(launched.made, "SetEnvironmentVariable")}
     assert variables == {
         ("FASTRTPS_DEFAULT_PROFILES_FILE", "/profile.xml"),
@@ -89,11 +90,13 @@ def test_segment_passes_arguments_on(monkeypatch):
     given = {
         "model": "m", "input": "/cam", "params_file": "p.yaml", "namespace": "robot", "use_sim_time": "True",
         "fastdds_profile": "none", "point_cloud_size": "480x640", "palette": "color_blind", "preview_port": "8088",
+        "respawn": "true",
     }  # fmt: skip
     launched = described(module, **given)
     assert of_type(launched.made, "SetEnvironmentVariable") == []
     node = launched.made[0].named
     assert node["namespace"] == "robot"
+    assert node["respawn"] is True and node["respawn_delay"] > 0
     assert node["remappings"] == [("image", "/cam"), ("events", "/cam")]
     assert node["parameters"][:3] == ["p.yaml", {"use_sim_time": True}, {"model": "m"}]
     assert {"palette": "color_blind"} in node["parameters"] and {"preview_port": 8088} in node["parameters"]
