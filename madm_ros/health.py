@@ -73,7 +73,7 @@ class Health:
     def _look(self) -> None:
         stream = self._node.stream
         self._recent = stream.pipeline.recent.usual() if stream is not None else None
-        if stream is None or not stream.input.subscribed:
+        if stream is None or not self._node.enabled:
             self._findings = {}
             self._watchdog.forget()
             return

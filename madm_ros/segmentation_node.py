@@ -6,26 +6,24 @@ executor is not used: it stalls under load (ros2/rclpy#1223) and would queue old
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, JumpThreshold
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import SetBool
 
 from madm_core.errors import MadmError
 from madm_ros import parameters as parameter_rules
 from madm_ros.callback_errors import CallbackErrors
-from madm_ros.executor_turn import NextTurn
 from madm_ros.frame_statistics import FrameStatistics
 from madm_ros.health import Health
 from madm_ros.model_loading import load_model, load_segmenter
+from madm_ros.model_reload import ModelReload
 from madm_ros.node_parameters import AT_ONCE, SPECS, NodeParameters
 from madm_ros.pipeline import FrameSegmenter, Model
 from madm_ros.publishers import ResultPublishers
@@ -73,13 +71,13 @@ class SegmentationNode(LifecycleNode):
         self.problem = ""
         """Why the latest configure, activate or reload failed; empty after one that worked."""
         self.enabled = True
-        self.reloading = False
+        self.configurations = 0
+        """How often the node was configured or cleaned up."""
         self.callback_errors = CallbackErrors(self.warn)
         self._past_worker_restarts = 0
         self._results: ResultPublishers | None = None
         self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
-        # In a group of its own: while the coroutine waits for the model, everything else must go on being called.
-        self.create_service(Trigger, "~/reload_model", self._on_reload_model, callback_group=ReentrantCallbackGroup())
+        self._reload = ModelReload(self, lambda values: load_model(values, self.get_logger().info, load=self._load))
         # A request for a transition that is not possible now raises out of spin in rclpy and would end the process.
         self._rclpy_change_state = self._service_change_state.callback
         self._service_change_state.callback = self._on_change_state
@@ -108,6 +106,11 @@ class SegmentationNode(LifecycleNode):
     def state_label(self) -> str:
         """The lifecycle state: ``unconfigured``, ``inactive``, ``active`` or ``finalized``."""
         return str(self._state_machine.current_state[1])
+
+    @property
+    def reloading(self) -> bool:
+        """Whether a model is being loaded for ``~/reload_model``."""
+        return self._reload.under_way
 
     @property
     def worker_restarts(self) -> int:
@@ -169,6 +172,7 @@ class SegmentationNode(LifecycleNode):
 
     def _configure(self) -> None:
         logger = self.get_logger()
+        self.configurations += 1
         self.model = load_model(self._values, logger.info, load=self._load)
         self._results = ResultPublishers(self, logger.info, self._preview.feed.show if self._preview else None)
         self._results.announce(self.model.shown_label_set, self._values.min_confidence)
@@ -194,7 +198,31 @@ class SegmentationNode(LifecycleNode):
         self._past_worker_restarts += self.stream.worker.restarts
         self.stream = None
 
+    def change_model(self, loaded: Model) -> None:
+        """Change over to another model between two frames, in whatever state the node is.
+
+        Where the new model cannot be started for a reason that nobody thought of, :attr:`problem` says so: the node is
+        then without input until a reload works.
+
+        Raises:
+            MadmError: It cannot be run with these parameters; the old model goes on.
+        """
+        assert self.model is not None and self._results is not None, "only a configured node changes its model"
+        stream = self._new_stream(loaded, self._results) if self.state_label == "active" else None
+        self._stop()
+        self.model, self.problem = loaded, ""
+        try:
+            self._results.announce(loaded.shown_label_set, self._values.min_confidence)
+            if stream is not None:
+                self._run(stream)
+        except Exception as error:
+            self.callback_errors.note("the change of the model", error)
+            self._stop()
+            self.problem = f"{self.callback_errors.latest}; without input until ~/reload_model works"
+        self._after_load()
+
     def _release(self) -> None:
+        self.configurations += 1
         self._stop()
         self.model = None
         if self._results is not None:
@@ -227,57 +255,16 @@ class SegmentationNode(LifecycleNode):
 
     def _on_set_enabled(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self.enabled = bool(request.data)
-        if self.stream is not None:
-            self.stream.enable(self.enabled)
+        try:
+            if self.stream is not None:
+                self.stream.enable(self.enabled)
+        except Exception as error:  # without an answer, who asked would wait for ever
+            self.callback_errors.note("~/set_enabled", error)
+            response.message = self.callback_errors.latest
+            return response
         response.success = True
         response.message = f"{'enabled' if self.enabled else 'disabled'}; the node is {self.state_label}"
         return response
-
-    async def _on_reload_model(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Load in a thread while the old model goes on, then change over between two frames."""
-        if self.reloading:
-            response.message = "a reload is already under way"
-            return response
-        if self.model is None or (self.problem and self.stream is None):
-            response.success = self.autostart()  # what failed at start is tried again
-            response.message = self.problem or f"the node is {self.state_label}"
-            return response
-        self.reloading = True
-        outcome: list[Model | Exception] = []
-        thread = threading.Thread(target=self._load_into, args=(outcome,), name="model-reload", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            await NextTurn()
-        self.reloading = False
-        response.success, response.message = self._change_model(outcome[0])
-        if response.success:
-            self.get_logger().info(response.message)
-        else:  # on a line of its own: rclpy raises when one line logs with two severities
-            self.get_logger().error(response.message)
-        return response
-
-    def _load_into(self, outcome: list[Model | Exception]) -> None:
-        try:
-            outcome.append(load_model(self._values, self.get_logger().info, load=self._load))
-        except Exception as error:
-            outcome.append(error)
-
-    def _change_model(self, loaded: Model | Exception) -> tuple[bool, str]:
-        if isinstance(loaded, Exception):
-            return False, f"the old model stays: {loaded}"
-        if self.model is None or self._results is None:
-            return False, f"the node is {self.state_label} by now: the model was not taken"
-        try:
-            stream = self._new_stream(loaded, self._results) if self.stream is not None else None
-        except MadmError as error:
-            return False, f"the old model stays: {error}"
-        self._stop()
-        self.model, self.problem = loaded, ""
-        self._results.announce(loaded.shown_label_set, self._values.min_confidence)
-        if stream is not None:
-            self._run(stream)
-        self._after_load()
-        return True, f"the model is now {self._values.model}: {loaded.segmenter.description}"
 
     def _on_parameters_changed(self, parameters: list[Parameter]) -> None:
         before, self._values = self._values, parameter_rules.changed(self._values, parameters)

@@ -12,17 +12,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 from madm_core.labels import IGNORE, LabelSet
 from madm_core.modalities import DepthModality, EncodedImage, Modality
 from madm_core.modalities.input_statistics import InputStatistics
 from madm_ros.frame_statistics import FrameStatistics
+from madm_ros.image_conversion import array_to_message
 from madm_ros.inputs import Frame, ImageInput
 from madm_ros.node_parameters import IMAGE
 from madm_ros.qos import input_qos
+from madm_ros.segmentation_node import SegmentationNode
 from madm_ros.throttled_log import ThrottledLog
 
 # Before any context is made: tests must neither hear nor disturb other nodes of this machine or network.
@@ -135,6 +144,77 @@ def world(context: Context) -> Iterator[World]:
         executor.remove_node(node)
         node.destroy_node()
     executor.shutdown()
+
+
+class Bench:
+    """A node with a network of the test's own, a publisher before it and ears behind it."""
+
+    def __init__(self, world, load: Callable, **parameters) -> None:
+        self.world = world
+        overrides = [Parameter(name, value=value) for name, value in {"model": "here", **parameters}.items()]
+        self.node: SegmentationNode = world.add(
+            SegmentationNode(load=load, context=world.context, parameter_overrides=overrides)
+        )
+        self.tester = world.node()
+        self.labels: list[Image] = []
+        self.diagnostics: list[DiagnosticArray] = []
+        self.tester.create_subscription(Image, "segmentation/labels", self.labels.append, 100)
+        self.tester.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
+        self.publisher = self.tester.create_publisher(Image, "image", 100)
+        self.sent = 0
+
+    def connect(self) -> None:
+        self.world.spin_until(lambda: self.publisher.get_subscription_count() > 0)
+        results = self.node._results
+        self.world.spin_until(lambda: results._labels.get_subscription_count() > 0)
+
+    def send(self, pixels: np.ndarray | None = None, encoding: str = "16UC1", stamp_s: float | None = None) -> Header:
+        self.sent += 1
+        seconds = 1000.0 + self.sent * 0.1 if stamp_s is None else stamp_s
+        header = Header(frame_id=f"frame_{self.sent}")
+        header.stamp.sec, header.stamp.nanosec = int(seconds), int(seconds % 1 * 1e9)
+        frame = np.full((4, 6), 2000, np.uint16) if pixels is None else pixels
+        self.publisher.publish(array_to_message(frame, encoding, header))
+        return header
+
+    def settle(self, frames: int) -> None:
+        """Spin until all of so many received frames have ended."""
+        statistics = self.node.statistics
+        self.world.spin_until(lambda: statistics.counts.received >= frames and statistics.counts.pending == 0)
+
+    def status(self, name: str) -> tuple[bytes, str, dict[str, str]]:
+        """Level, message and values of the next status of that name."""
+        known = len(self.diagnostics)
+        self.world.spin_until(lambda: len(self.diagnostics) > known)
+        found = next(s for s in self.diagnostics[-1].status if s.name == f"segmentation: {name}")
+        return found.level, found.message, {value.key: value.value for value in found.values}
+
+    def change_state(self, transition_id: int, label: str = "") -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition_id, label=label))
+        return self.world.call(self.tester, ChangeState, "segmentation/change_state", request).success
+
+    def reload(self):
+        return self.world.call(self.tester, Trigger, "segmentation/reload_model", Trigger.Request())
+
+
+@pytest.fixture
+def make_bench(world) -> Callable[..., Bench]:
+    """Makes a node that is not configured yet: ``make_bench(load, PARAMETER=value)``."""
+    return lambda load, **parameters: Bench(world, load, **parameters)
+
+
+@pytest.fixture
+def bench(make_bench, stand_in) -> Callable[..., Bench]:
+    """Makes a node at work, with the given segmenter or a stand-in."""
+
+    def make(segmenter: Any = None, **parameters: Any) -> Bench:
+        network = segmenter or stand_in()
+        made = make_bench(lambda values: network, diagnostics_period_s=0.1, **parameters)
+        assert made.node.autostart()
+        made.connect()
+        return made
+
+    return make
 
 
 class Receiver:

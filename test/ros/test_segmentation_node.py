@@ -5,87 +5,19 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import SetBool
 
 from madm_core.errors import ConfigError, DeviceError, ModelDirectoryError
-from madm_core.labels import IGNORE, LabelSet
+from madm_core.labels import IGNORE
 from madm_core.modalities import DepthModality, ThermalModality
-from madm_ros.image_conversion import array_to_message, message_to_array
+from madm_ros.image_conversion import message_to_array
 from madm_ros.segmentation_node import SegmentationNode
-
-
-class Bench:
-    """A node with a stand-in network, a publisher before it and ears behind it."""
-
-    def __init__(self, world, load: Callable, **parameters) -> None:
-        self.world = world
-        overrides = [Parameter(name, value=value) for name, value in {"model": "here", **parameters}.items()]
-        self.node: SegmentationNode = world.add(
-            SegmentationNode(load=load, context=world.context, parameter_overrides=overrides)
-        )
-        self.tester = world.node()
-        self.labels: list[Image] = []
-        self.diagnostics: list[DiagnosticArray] = []
-        self.tester.create_subscription(Image, "segmentation/labels", self.labels.append, 100)
-        self.tester.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
-        self.publisher = self.tester.create_publisher(Image, "image", 100)
-        self.sent = 0
-
-    def connect(self) -> None:
-        self.world.spin_until(lambda: self.publisher.get_subscription_count() > 0)
-        results = self.node._results
-        self.world.spin_until(lambda: results._labels.get_subscription_count() > 0)
-
-    def send(self, pixels: np.ndarray | None = None, encoding: str = "16UC1", stamp_s: float | None = None) -> Header:
-        self.sent += 1
-        seconds = 1000.0 + self.sent * 0.1 if stamp_s is None else stamp_s
-        header = Header(frame_id=f"frame_{self.sent}")
-        header.stamp.sec, header.stamp.nanosec = int(seconds), int(seconds % 1 * 1e9)
-        frame = np.full((4, 6), 2000, np.uint16) if pixels is None else pixels
-        self.publisher.publish(array_to_message(frame, encoding, header))
-        return header
-
-    def settle(self, frames: int) -> None:
-        """Spin until all of so many received frames have ended."""
-        statistics = self.node.statistics
-        self.world.spin_until(lambda: statistics.counts.received >= frames and statistics.counts.pending == 0)
-
-    def status(self, name: str) -> tuple[bytes, str, dict[str, str]]:
-        """Level, message and values of the next status of that name."""
-        known = len(self.diagnostics)
-        self.world.spin_until(lambda: len(self.diagnostics) > known)
-        found = next(s for s in self.diagnostics[-1].status if s.name == f"segmentation: {name}")
-        return found.level, found.message, {value.key: value.value for value in found.values}
-
-    def change_state(self, transition_id: int, label: str = "") -> bool:
-        request = ChangeState.Request(transition=Transition(id=transition_id, label=label))
-        return self.world.call(self.tester, ChangeState, "segmentation/change_state", request).success
-
-    def reload(self):
-        return self.world.call(self.tester, Trigger, "segmentation/reload_model", Trigger.Request())
-
-
-@pytest.fixture
-def bench(world, stand_in):
-    def make(segmenter=None, **parameters) -> Bench:
-        network = segmenter or stand_in()
-        made = Bench(world, lambda values: network, diagnostics_period_s=0.1, **parameters)
-        assert made.node.autostart()
-        made.connect()
-        return made
-
-    return make
 
 
 def test_labels_carry_stamp_frame_and_size_of_their_input(bench):
@@ -156,67 +88,7 @@ def test_disabling_unsubscribes_and_enabling_goes_on(bench):
     running.world.spin_until(lambda: running.labels)
 
 
-def test_reload_changes_over_between_two_frames(world, stand_in):
-    made = [stand_in(name="first"), stand_in(name="second", label_set=LabelSet.named("madm9"))]
-    networks = list(made)
-    running = Bench(world, lambda values: networks.pop(0), diagnostics_period_s=0.1)
-    assert running.node.autostart()
-    running.connect()
-    running.send()
-    running.world.spin_until(lambda: len(running.labels) == 1)
-    answer = running.reload()
-    assert answer.success and "second" in answer.message
-    running.connect()
-    running.send()
-    running.world.spin_until(lambda: len(running.labels) == 2)
-    assert [len(network.seen) for network in made] == [1, 1]
-    assert running.status("model")[2]["label_set"] == "madm9"
-
-
-def test_frames_go_on_while_a_model_loads_and_a_second_reload_is_refused(world, stand_in):
-    gate = threading.Event()
-    loads: list[str] = []
-
-    def load(values):
-        if loads:
-            gate.wait(10)
-        loads.append(values.model)
-        return stand_in()
-
-    running = Bench(world, load, diagnostics_period_s=0.1)
-    assert running.node.autostart()
-    running.connect()
-    client = running.tester.create_client(Trigger, "segmentation/reload_model")
-    world.spin_until(client.service_is_ready)
-    first = client.call_async(Trigger.Request())
-    world.spin_until(lambda: running.node.reloading)
-    assert not running.reload().success
-    running.send()
-    world.spin_until(lambda: running.labels)
-    gate.set()
-    world.spin_until(first.done)
-    assert first.result().success
-
-
-def test_a_model_that_does_not_load_leaves_the_old_one_running(world, stand_in):
-    outcomes = [stand_in(), ModelDirectoryError("damaged", got="a short file")]
-
-    def load(values):
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    running = Bench(world, load, diagnostics_period_s=0.1)
-    assert running.node.autostart()
-    running.connect()
-    answer = running.reload()
-    assert not answer.success and "damaged: got a short file" in answer.message
-    running.send()
-    world.spin_until(lambda: running.labels)
-
-
-def test_a_node_without_a_usable_model_lives_says_why_and_can_be_mended(world, stand_in):
+def test_a_node_without_a_usable_model_lives_says_why_and_can_be_mended(world, stand_in, make_bench):
     outcomes = [ModelDirectoryError("model gone", got="nothing", do="look for it"), stand_in()]
 
     def load(values):
@@ -225,7 +97,7 @@ def test_a_node_without_a_usable_model_lives_says_why_and_can_be_mended(world, s
             raise outcome
         return outcome
 
-    running = Bench(world, load, diagnostics_period_s=0.1)
+    running = make_bench(load, diagnostics_period_s=0.1)
     assert not running.node.autostart()
     level, message, values = running.status("model")
     assert level == b"\x02" and "model gone: got nothing. Look for it" in message
@@ -238,8 +110,8 @@ def test_a_node_without_a_usable_model_lives_says_why_and_can_be_mended(world, s
 
 
 @pytest.mark.parametrize(("wanted", "fine"), [("thermal", False), ("infrared", False), ("depth", True)])
-def test_a_model_of_another_modality_is_refused(world, stand_in, wanted, fine):
-    running = Bench(world, lambda values: stand_in(), modality=wanted, diagnostics_period_s=0.1)
+def test_a_model_of_another_modality_is_refused(stand_in, wanted, fine, make_bench):
+    running = make_bench(lambda values: stand_in(), modality=wanted, diagnostics_period_s=0.1)
     assert running.node.autostart() == fine
     assert fine or "wrong modality: got depth; expected thermal" in running.node.problem
 
@@ -252,8 +124,8 @@ def test_overrides_change_the_models_encoding(bench, stand_in):
 
 
 @pytest.mark.parametrize("overrides", ["rang=fixed", "range=never", "low=9 high=3"])
-def test_overrides_that_do_not_fit_are_refused(world, stand_in, overrides):
-    running = Bench(world, lambda values: stand_in(modality=ThermalModality()), modality_overrides=overrides)
+def test_overrides_that_do_not_fit_are_refused(stand_in, overrides, make_bench):
+    running = make_bench(lambda values: stand_in(modality=ThermalModality()), modality_overrides=overrides)
     assert not running.node.autostart()
     assert running.node.problem
 
@@ -312,7 +184,7 @@ def test_impossible_transitions_are_refused_and_two_hundred_random_ones_survived
     assert running.status("model")[2]["state"] == "finalized"
 
 
-def test_an_internal_error_in_a_transition_is_survived(world, stand_in):
+def test_an_internal_error_in_a_transition_is_survived(stand_in, make_bench):
     outcomes = [ZeroDivisionError("a bug"), stand_in()]
 
     def load(values):
@@ -321,7 +193,7 @@ def test_an_internal_error_in_a_transition_is_survived(world, stand_in):
             raise outcome
         return outcome
 
-    running = Bench(world, load, diagnostics_period_s=0.1)
+    running = make_bench(load, diagnostics_period_s=0.1)
     assert not running.node.autostart()
     assert running.node.state_label == "unconfigured"
     assert "a bug" in running.status("model")[1]
