@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import nn
 
 from madm_core.adaptation.draws import derive_seed
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups
 from madm_core.adaptation.step import AdaptationModel
 from madm_core.adaptation.training_config import EngineConfig, TrainingConfig
+from madm_core.adaptation.validation import require_scorable
 from madm_core.data.class_counts import class_counts
 from madm_core.data.frames import Frames
 from madm_core.data.rare_class import RareClassSampler
@@ -23,6 +25,10 @@ from madm_core.model.precision import choose_device
 from madm_core.model.stable_diffusion import load_base
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for the first one, which extracts bags, draws events and validates alone. NCCL would give up
+after ten minutes."""
 
 
 def make_accelerator(engine: EngineConfig) -> Accelerator:
@@ -51,7 +57,8 @@ def make_accelerator(engine: EngineConfig) -> Accelerator:
         )
     # Buffers are each process's own (BatchNorm sees its own batch, as in the reference).
     parallel = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=[parallel])
+    handlers = [parallel, InitProcessGroupKwargs(timeout=_PATIENCE)]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=handlers)
 
 
 def make_model(config: TrainingConfig, accelerator: Accelerator) -> AdaptationModel:
@@ -111,6 +118,7 @@ def open_data(config: TrainingConfig, *, progress: bool) -> tuple[Frames, Frames
         validation = open_frames(config.validation, modality=modality, where="validation", **common)  # type: ignore[arg-type]
         if not validation.labelled:
             raise DataError("the validation data have no labels", got=validation.name, do="leave validation out")
+        require_scorable(validation)
     for frames in (source, target, validation):
         if frames is not None:
             warn_about_count(frames)

@@ -69,7 +69,7 @@ class RunState:
             Its step and counters; None when there is no checkpoint.
 
         Raises:
-            CheckpointError: None is intact, or it belongs to another network.
+            CheckpointError: None is intact, or it belongs to another network or to other groups of parameters.
         """
         checkpoint = load_newest(self.folder)
         if checkpoint is None:
@@ -90,10 +90,28 @@ class RunState:
                 got=f"{len(missing)} tensors missing, {len(unexpected)} unknown",
                 do="restore the configuration that the run was started with",
             )
-        self.optimizer.load_state_dict(checkpoint.optimizer["optimizer"])
+        self._restore_optimizer(checkpoint.optimizer["optimizer"])
         if self.accelerator.scaler is not None and checkpoint.optimizer["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(checkpoint.optimizer["scaler"])
         return checkpoint.step, dict(checkpoint.counters)
+
+    def _restore_optimizer(self, saved: dict[str, Any]) -> None:
+        """Takes the moments from a checkpoint; rates, decay and betas stay those of the configuration."""
+        configured = [
+            {name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups
+        ]
+        before, now = ([group["names"] for group in groups] for groups in (saved["param_groups"], configured))
+        if before != now:
+            raise CheckpointError(
+                "the checkpoint's optimiser groups its parameters in another way",
+                got=f"groups of {', '.join(str(len(names)) for names in before)} parameters",
+                expected=f"groups of {', '.join(str(len(names)) for names in now)}",
+                do="restore the section method that the run was started with: learning rates that become equal, and a "
+                "weight_decay of 0, join groups",
+            )
+        self.optimizer.load_state_dict(saved)
+        for group, own in zip(self.optimizer.param_groups, configured, strict=True):
+            group.update(own)
 
     def _statistics_of_all_processes(self) -> dict[str, torch.Tensor]:
         """BatchNorm's running statistics of all processes: each has its own."""

@@ -22,10 +22,13 @@ from madm_core.adaptation.run_state import RunState
 from madm_core.adaptation.step_runner import StepReport, StepRunner
 from madm_core.adaptation.training_config import TrainingConfig
 from madm_core.adaptation.validation import validate
+from madm_core.data.frames import Frames
 from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import Sample, SampleNumbers
-from madm_core.errors import WorkError
+from madm_core.errors import MadmError, WorkError
+from madm_core.evaluation.metrics import Scores
 from madm_core.interruption import AFTER_STEP, Interruption
+from madm_core.model.device_errors import is_out_of_memory
 from madm_core.model.stable_diffusion import load_base
 from madm_core.model_directory import save_model_directory
 
@@ -67,6 +70,8 @@ class Trainer:
     ) -> None:
         self.config = config
         self.accelerator = assembly.make_accelerator(config.engine)
+        self.launched = self.accelerator.num_processes > 1
+        """Whether a launcher passes signals on, which a terminal's Ctrl-C has brought already."""
         self.directory = RunDirectory(config.output)
         self.step = 0
         self._saved_step: int | None = None
@@ -109,7 +114,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         progress = Progress(self.directory.tensorboard, self.step, config.max_steps) if main else None
         try:
-            with Interruption(AFTER_STEP) as interruption:
+            with Interruption(AFTER_STEP, relayed=self.launched) as interruption:
                 samples = self._samples()
                 while self.step < config.max_steps:
                     report = self.runner.run(self.step, samples)
@@ -118,14 +123,18 @@ class Trainer:
                     if self._anywhere(interruption.requested):
                         self._save()
                         logger.warning("stopped after step %d; go on with: %s", self.step, resume_advice(config.output))
-                        return TrainingResult(self.step, False)
-                self._save()
-                self._write_model()
+                        result = TrainingResult(self.step, False)
+                        break
+                else:
+                    self._save()
+                    self._write_model()
+                    result = TrainingResult(self.step, True, self.directory.model)
         finally:
             if progress is not None:
                 progress.close()
-            self.accelerator.wait_for_everyone()
-        return TrainingResult(self.step, True, self.directory.model)
+        # Not after an error: the others wait for this process elsewhere, and only its end has the launcher end them.
+        self.accelerator.wait_for_everyone()
+        return result
 
     def _samples(self) -> Iterator[Sample]:
         engine, accelerator = self.config.engine, self.accelerator
@@ -201,16 +210,8 @@ class Trainer:
         if self.validation is None:
             return False
         best = False
-        if self.accelerator.is_main_process:
-            found = validate(
-                self.model.deployed_network(),
-                self.validation,
-                image_size=self.config.image_size,
-                classes=len(self.config.labels),
-                limit=self.config.validation_frames,
-                device=self.accelerator.device,
-            )
-            self.model.train()
+        found = self._scores(self.validation) if self.accelerator.is_main_process else None
+        if found is not None:
             numbers |= {"mean_iou": found.mean_iou, "pixel_accuracy": found.pixel_accuracy}
             names = self.config.labels.names
             numbers |= {f"iou/{name}": float(value) for name, value in zip(names, found.iou, strict=True)}
@@ -219,6 +220,31 @@ class Trainer:
                 best = True
                 self.counters |= {"best_mean_iou": found.mean_iou, "best_step": self.step}
         return self._anywhere(best)
+
+    def _scores(self, frames: Frames) -> Scores | None:
+        """Scores of the network as it is; None, with an error in the log, when there are none to be had."""
+        try:
+            # accelerate has put the forward pass of the whole model into mixed precision; this runs a part of it.
+            with self.accelerator.autocast():
+                return validate(
+                    self.model.deployed_network(),
+                    frames,
+                    image_size=self.config.image_size,
+                    classes=len(self.config.labels),
+                    limit=self.config.validation_frames,
+                    device=self.accelerator.device,
+                )
+        except Exception as error:
+            if not isinstance(error, MadmError) and not is_out_of_memory(error):
+                raise
+            logger.error(
+                "the validation after step %d failed; the training goes on without this score: %s", self.step, error
+            )
+        finally:
+            self.model.train()
+        # Not before the error is gone, which holds the tensors of the frame that failed.
+        torch.cuda.empty_cache()
+        return None
 
     def _save(self) -> None:
         """Writes a checkpoint, unless there is one of this very step."""

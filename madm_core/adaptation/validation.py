@@ -15,6 +15,8 @@ from madm_core.model.madm import MadmNetwork
 
 logger = logging.getLogger(__name__)
 
+_FIRST_LOOK = 5
+
 
 @torch.no_grad()
 def validate(
@@ -32,13 +34,14 @@ def validate(
 
     Raises:
         DataError: No frame can be read.
+        InvalidInputError: Labels hold ids outside the classes.
     """
     was_training = network.training
     network.eval()
     count = len(frames) if limit == 0 else min(limit, len(frames))
     matrix = np.zeros((classes, classes + 1), np.int64)
     try:
-        for index in np.linspace(0, len(frames) - 1, count).round().astype(int).tolist():
+        for index in _spread(len(frames), count):
             try:
                 image, labels = frames.labelled_image(index)
             except DataError as error:
@@ -54,3 +57,25 @@ def validate(
     if not matrix.any():
         raise DataError(f"no frame of {frames.name} could be scored", do="run check_data on this configuration")
     return scores(matrix)
+
+
+def require_scorable(frames: Frames) -> None:
+    """Looks at a few labelled frames: a set of which nothing can be scored is to be refused before the training.
+
+    Raises:
+        DataError: None of them can be used; the first one's reason.
+    """
+    problems = []
+    for index in _spread(len(frames), min(_FIRST_LOOK, len(frames))):
+        try:
+            frames.labelled_image(index)
+            return
+        except DataError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """``count`` indices of ``total`` frames, evenly spread."""
+    indices: list[int] = np.linspace(0, total - 1, count).round().astype(int).tolist()
+    return indices

@@ -13,20 +13,22 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from madm_core.data.dsec_events import DsecEvents
-from madm_core.data.frames import FrameFiles, Frames, list_images
+from madm_core.data.frames import FrameFiles, Frames, list_images, read_array
 from madm_core.data.published_sets import frame_files, require_label_set
 from madm_core.errors import ConfigError, DataError
 from madm_core.labels import IGNORE, LabelMap, LabelSet
 from madm_core.modalities import EventModality, Modality
 
 EXPECTED_COUNTS = {"train": 4037, "test": 2806}
+_LABEL_ROWS = 440
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class DsecConfig:
         pictures: ``edges``: 8-bit pictures in ``<split>/<sequence>/edges/*.png``. ``events``: raw events in
             ``<split>_events/<sequence>/events/left/events.h5`` (with ``rectify_map.h5``), a picture for each stamp in
             ``<split>_semantic_segmentation/<split>/<sequence>/<sequence>_semantic_timestamps.txt``.
-        use_labels: Pair the pictures with ``.../<sequence>/11classes/*.png``; training as published leaves it off.
+        use_labels: Pair the pictures with ``.../<sequence>/11classes/*.png``, and cut them to the upper 440 rows, which
+            have labels; training as published leaves it off.
         resize: (height, width) before cropping.
     """
 
@@ -74,6 +77,7 @@ def dsec_frames(
         label_map=LabelMap.from_pairs({class_id: class_id for class_id in label_set.ids}),
         known_ids=frozenset({*label_set.ids, IGNORE}),
         resize=config.resize,
+        read_image=_labelled_rows if config.use_labels else read_array,
         expected_count=EXPECTED_COUNTS[config.split],
     )
 
@@ -102,6 +106,11 @@ def _event_files(
         drawn = _draw_sequence(config, folder, modality, cache, progress)
         files += frame_files("DSEC", drawn, _labels_in(folder) if config.use_labels else None)
     return files
+
+
+def _labelled_rows(image: Path) -> npt.NDArray[Any]:
+    # DSEC-Semantic labels the upper 440 of 480 rows; below them is the car itself.
+    return read_array(image)[:_LABEL_ROWS]
 
 
 def _labels_in(sequence: Path) -> Callable[[Path], Path]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from madm_core.config import load_config
-from madm_core.data.frames import Frames, read_array
+from madm_core.data.frames import Frames
 from madm_core.data.sources import open_frames
 from madm_core.errors import ConfigError
 from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
-
-_DSEC_LABEL_ROWS = 440
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,6 @@ def open_test_set(
     if kind == "streetworld":
         keys.setdefault("sensor", modality.name)
     color = kind == "cityscapes" or keys.get("sensor") == "rgb"
-    frames = open_frames(
+    return open_frames(
         keys, label_set=label_set, modality=None if color else modality, cache=cache, where="--data", progress=progress
     )
-    if kind == "dsec":
-        # DSEC-Semantic labels the upper 440 of 480 rows; below them is the car itself.
-        frames = replace(frames, read_image=_upper_rows)
-    return frames
-
-
-def _upper_rows(path: Path) -> Any:
-    return read_array(path)[:_DSEC_LABEL_ROWS]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from madm_core.adaptation.method import Method, method_of
@@ -152,3 +154,16 @@ def make_tiny_config(tiny_data):
 def tiny_config(make_tiny_config, tmp_path):
     """As ``make_tiny_config``, in the test's own folder."""
     return functools.partial(make_tiny_config, tmp_path)
+
+
+@pytest.fixture
+def fresh_engine():
+    """accelerate keeps one state a process; tests want different precisions."""
+
+    def reset() -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+    reset()
+    logging.getLogger("madm_core").setLevel(logging.INFO)
+    yield
+    reset()

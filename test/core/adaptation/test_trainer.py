@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 from madm_core.adaptation.checkpoint import list_checkpoints
 from madm_core.adaptation.trainer import Trainer
 from madm_core.data.input_measurement import measure_frames
-from madm_core.errors import CheckpointError, ConfigError, DataError, MadmError
+from madm_core.errors import CheckpointError, ConfigError, DataError, InvalidInputError, MadmError
 from madm_core.model_directory import load_model_directory
+
+pytestmark = pytest.mark.usefixtures("fresh_engine")
 
 
 def final_weights(config):
@@ -43,6 +45,12 @@ def interrupt_after(trainer, step, number=signal.SIGTERM):
     trainer.runner.run = run_and_interrupt
 
 
+@pytest.fixture
+def validation(tiny_data):
+    """The section ``validation``."""
+    return {"kind": "folder", "images": tiny_data / "target/images", "labels": tiny_data / "target/labels"}
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(make_tiny_config, tmp_path_factory):
     """The weights that a run of five steps ends with."""
@@ -51,8 +59,7 @@ def uninterrupted(make_tiny_config, tmp_path_factory):
     return final_weights(config)
 
 
-def test_a_whole_run(tiny_config, tiny_data, uninterrupted):
-    validation = {"kind": "folder", "images": tiny_data / "target/images", "labels": tiny_data / "target/labels"}
+def test_a_whole_run(tiny_config, validation, uninterrupted):
     config = tiny_config(validation=validation, validate_every=2, preview_every=5)
     trainer = Trainer(config, progress=False)
     result = trainer.run()
@@ -117,6 +124,21 @@ def test_a_signal_finishes_the_step_saves_and_tells_how_to_go_on(tiny_config, un
     assert_equal(final_weights(config), uninterrupted)
 
 
+def test_ctrl_c_that_a_launcher_repeats_saves_all_the_same(tiny_config):
+    trainer = Trainer(tiny_config(), progress=False)
+    trainer.launched = True
+    interrupt_after(trainer, 2, signal.SIGINT)
+    save = trainer.state.save
+
+    def interrupted_save(*arguments, **named):
+        os.kill(os.getpid(), signal.SIGINT)
+        save(*arguments, **named)
+
+    trainer.state.save = interrupted_save
+    assert trainer.run().step == 2
+    assert Trainer(tiny_config(), resume=True, progress=False).step == 2
+
+
 def test_a_signal_to_the_whole_group_leaves_the_data_workers_alive(tiny_config, uninterrupted):
     """A terminal's Ctrl-C reaches every process of the training, as do the signals of batch systems.
 
@@ -160,6 +182,63 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tiny_config, uninterrupted, 
     assert "falling back" in caplog.text
     resumed.run()
     assert_equal(final_weights(config), uninterrupted)
+
+
+def test_a_failed_validation_is_told_and_the_training_goes_on(
+    tiny_config, validation, uninterrupted, caplog, monkeypatch
+):
+    failures = {
+        2: DataError("no frame could be scored"),
+        4: InvalidInputError("labels hold ids outside the label set", reason="ids"),
+        5: torch.OutOfMemoryError("CUDA out of memory"),
+    }
+    remaining, freed = list(failures.values()), []
+
+    def fail(picture, size):
+        raise remaining.pop(0)
+
+    monkeypatch.setattr("madm_core.adaptation.validation.resize_image", fail)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(True))
+    config = tiny_config(validation=validation, validate_every=2)
+    assert Trainer(config, progress=False).run().finished
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == [
+        f"the validation after step {step} failed; the training goes on without this score: {failure}"
+        for step, failure in failures.items()
+    ]
+    assert len(freed) == 3
+    assert not any("mean_iou" in line for line in lines(config))
+    assert_equal(final_weights(config), uninterrupted)
+
+
+def test_a_mistake_of_ours_in_a_validation_ends_the_run(tiny_config, validation, monkeypatch):
+    monkeypatch.setattr("madm_core.adaptation.validation.resize_image", None)
+    with pytest.raises(TypeError):
+        Trainer(tiny_config(validation=validation, validate_every=1), progress=False).run()
+
+
+def test_a_process_that_has_failed_does_not_wait_for_the_others(tiny_config, tmp_path):
+    """They wait for it, elsewhere: none would ever end."""
+
+    def started(name):
+        trainer = Trainer(tiny_config(max_steps=1, checkpoint_every=0, output=tmp_path / name), progress=False)
+        trainer.accelerator.wait_for_everyone = lambda: waited.append(name)
+        return trainer
+
+    def die(index, samples):
+        raise RuntimeError("killed")
+
+    waited = []
+    assert started("finished").run().finished
+    interrupted = started("interrupted")
+    interrupt_after(interrupted, 1)
+    assert not interrupted.run().finished
+    failed = started("failed")
+    failed.runner.run = die
+    with pytest.raises(RuntimeError, match="killed"):
+        failed.run()
+    # For the checkpoint, and at the end.
+    assert waited == ["finished", "finished", "interrupted", "interrupted"]
 
 
 def poison(trainer, steps):
@@ -310,10 +389,12 @@ def test_memory_savings_do_not_change_what_is_learnt(tiny_config, tmp_path):
 
 
 @pytest.mark.parametrize("engine", [{"mixed_precision": "bf16"}, {"channels_last": True}])
-def test_other_number_formats_and_memory_layouts_run(tiny_config, engine):
-    config = tiny_config(max_steps=2, engine={"device": "cpu", "workers": 0, **engine})
+def test_other_number_formats_and_memory_layouts_run(tiny_config, validation, engine):
+    engine = {"device": "cpu", "workers": 0, **engine}
+    config = tiny_config(max_steps=2, validation=validation, validate_every=2, validation_frames=1, engine=engine)
     result = Trainer(config, progress=False).run()
     assert all(np.isfinite(line["loss"]) for line in lines(config))
+    assert 0 <= lines(config)[-1]["mean_iou"] <= 1
     assert load_model_directory(result.model).network.backbone.vae.dtype == torch.float32
 
 
@@ -335,12 +416,3 @@ def test_accumulated_batches_make_one_step(tiny_config):
 def test_what_a_cpu_cannot_do_is_said(tiny_config, engine, message):
     with pytest.raises(ConfigError, match=message):
         Trainer(tiny_config(engine={"device": "cpu", **engine}), progress=False)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_engine():
-    """accelerate keeps one state a process; tests want different precisions."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state()
-    logging.getLogger("madm_core").setLevel(logging.INFO)

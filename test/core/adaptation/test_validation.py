@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from madm_core.adaptation.validation import validate
+from madm_core.adaptation.validation import require_scorable, validate
 from madm_core.data.frames import FrameFiles, Frames
 from madm_core.errors import DataError
 
@@ -65,3 +65,17 @@ def test_unreadable_frames_are_left_out_and_said(frames, caplog):
         frame.image.write_bytes(b"")
     with pytest.raises(DataError, match="could be scored.*check_data|check_data"):
         run(frames)
+
+
+def test_a_first_look_at_five_frames_finds_a_set_of_which_nothing_can_be_scored(frames, tmp_path):
+    missing = FrameFiles(tmp_path / "missing.png", tmp_path / "missing.png")
+    files = [missing] * 21
+    with pytest.raises(DataError, match=r"cannot read .*missing\.png"):
+        require_scorable(Frames("missing", files))
+    for index in range(21):
+        one = Frames("one", [*files[:index], frames.files[0], *files[index + 1 :]])
+        if index in (0, 5, 10, 15, 20):
+            require_scorable(one)
+        else:
+            with pytest.raises(DataError):
+                require_scorable(one)

@@ -62,6 +62,16 @@ def test_raw_events_become_cached_pictures(root, tmp_path):
     assert dsec_frames(config, MADM11, EventModality(), tmp_path / "cache", progress=False).files == frames.files
 
 
+def test_labelled_pictures_of_raw_events_are_the_rows_that_have_labels(root, tmp_path):
+    labelled, unlabelled = (
+        dsec_frames(DsecConfig(root, use_labels=use), MADM11, EventModality(), tmp_path / "cache", progress=False)
+        for use in (True, False)
+    )
+    image, labels = labelled.labelled_image(1)
+    assert image.shape[:2] == labels.shape == (440, 640)
+    np.testing.assert_array_equal(image, unlabelled.image(1)[:440])
+
+
 def test_edge_pictures(root, tmp_path):
     edges = root / "train/zurich_city_00_a/edges"
     edges.mkdir(parents=True)
