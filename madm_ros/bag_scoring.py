@@ -40,6 +40,8 @@ def compare_models(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     """Two evaluations, finished ones or made now, frame by frame."""
     if chosen.export_predictions is not None:
         raise InvalidInputError("--compare exports no predictions", reason="option", do="evaluate each model by itself")
+    if chosen.rerun is not None:
+        raise InvalidInputError("--compare writes no Rerun file", reason="option", do="evaluate each model by itself")
     folders, made = [], []
     for letter, side in zip("ab", chosen.compare, strict=True):
         if Path(side).name == "metrics.json" or (Path(side) / "metrics.json").exists():

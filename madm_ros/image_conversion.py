@@ -53,36 +53,6 @@ def message_to_array(message: Image) -> np.ndarray:
         ) from error
 
 
-def single_channel(pixels: np.ndarray) -> np.ndarray:
-    """Takes grey pictures that come as colour (many thermal cameras, most JPEG encoders) back to one channel.
-
-    Args:
-        pixels: ``(H, W)`` of any type, or ``(H, W, 3)``.
-
-    Returns:
-        ``(H, W)`` of the same type.
-
-    Raises:
-        InvalidInputError: The channels differ: a real colour or false-colour picture (reason ``encoding``).
-    """
-    if pixels.ndim == 2:
-        return pixels
-    spread = int((pixels.max(axis=2).astype(np.int32) - pixels.min(axis=2)).max())
-    if spread > _GREY_TOLERANCE:
-        raise InvalidInputError(
-            "the picture is in colour",
-            reason="encoding",
-            got=f"3 channels that differ by up to {spread}",
-            expected="one channel, or three equal ones",
-            do="switch off the camera's false colours, or publish its raw stream (mono8, mono16, 16UC1, 32FC1)",
-        )
-    return np.ascontiguousarray(pixels[:, :, 1])
-
-
-_GREY_TOLERANCE = 8
-"""JPEG's colour channels may shift a grey value by a few counts."""
-
-
 def array_to_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     """An image message with dense rows (``step`` == width x bytes per pixel).
 

@@ -24,10 +24,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from madm_core.errors import InvalidInputError
-from madm_core.messages.image_arrays import ENCODINGS, compressed_image_to_array, image_to_array
+from madm_core.messages.image_arrays import ENCODINGS, compressed_image_to_array, image_to_array, single_channel
 from madm_core.messages.serialized_image import parse_image
 from madm_ros.frame_statistics import FrameStatistics
-from madm_ros.image_conversion import message_to_array, single_channel
+from madm_ros.image_conversion import message_to_array
 from madm_ros.message_types import message_class
 from madm_ros.qos import describe_publishers, policy_name
 from madm_ros.throttled_log import ThrottledLog

@@ -27,14 +27,15 @@ from madm_core.data.crops import Picture
 from madm_core.data.event_frames import EVENT_TYPES, event_pictures
 from madm_core.data.frames import FrameFiles, Frames
 from madm_core.errors import ConfigError, DataError, InvalidInputError
+from madm_core.messages.image_arrays import single_channel
 from madm_core.modalities import EventModality, Modality
 from madm_core.modalities.base import EncodedImage
 
 logger = logging.getLogger(__name__)
 
 _LIST = "frames.json"
-_FORMAT = 2
-"""Of the cache; another number makes it anew. 2: an alpha channel marks pixels without a measurement."""
+_FORMAT = 3
+"""Of the cache; another number makes it anew. 2: an alpha channel marks pixels without a measurement. 3: no colour."""
 
 
 @dataclass(frozen=True)
@@ -157,15 +158,15 @@ def _pictures(config: BagConfig, modality: Modality, refused: dict[str, int]) ->
 def _images(
     messages: Iterator[tuple[Any, BagReader]], type_name: str, modality: Modality, refused: dict[str, int]
 ) -> Iterator[Picture]:
+    named: dict[str, str] = {}
     for data, reader in messages:
         try:
-            array = reader.decode_image(data, type_name)
-            if array.ndim == 3 and array.dtype == np.uint8:
-                yield np.ascontiguousarray(array[:, :, :3])
-            else:
-                yield _with_holes(modality.encode(array))
+            # As the node takes them: a model must not learn from pictures that it will never see.
+            yield _with_holes(modality.encode(single_channel(reader.decode_image(data, type_name))))
         except (InvalidInputError, DataError) as error:
-            refused[str(error)] = refused.get(str(error), 0) + 1
+            # By the first of its kind: the numbers in it differ from frame to frame.
+            reason = named.setdefault(error.what, str(error))
+            refused[reason] = refused.get(reason, 0) + 1
 
 
 def _with_holes(encoded: EncodedImage) -> Picture:

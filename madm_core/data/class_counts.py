@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,8 @@ from tqdm import tqdm
 from madm_core.data.frames import Frames
 from madm_core.data.rare_class import ClassCounts, count_classes
 from madm_core.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def class_counts(frames: Frames, cache: Path, *, progress: bool = True) -> ClassCounts:
@@ -30,25 +33,45 @@ def class_counts(frames: Frames, cache: Path, *, progress: bool = True) -> Class
         DataError: A label file is missing or unreadable, or holds ids that the mapping does not know.
     """
     file = cache / "class_counts" / f"{_key(frames)}.json"
-    if file.is_file():
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        return [{int(class_id): pixels for class_id, pixels in picture.items()} for picture in stored]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        pictures = pool.map(lambda index: count_classes(frames.labels(index)), range(len(frames)))
-        title = f"class statistics of {frames.name}"
-        counts = list(tqdm(pictures, desc=title, total=len(frames), unit="frame", disable=not progress))
-    if frames.known_ids:
-        for frame, picture in zip(frames.files, counts, strict=True):
-            unknown = sorted(set(picture) - frames.known_ids)
-            if unknown:
-                raise DataError(
-                    f"the labels {frame.labels} hold ids outside the mapping",
-                    got=unknown,
-                    expected=f"ids of {sorted(frames.known_ids)}",
-                    do="add them to the mapping file (as `ignore` if they do not matter)",
-                )
-    _write_atomically(file, json.dumps(counts))
+    counts = _stored(file, len(frames))
+    if counts is None:
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            pictures = pool.map(lambda index: count_classes(frames.labels(index)), range(len(frames)))
+            title = f"class statistics of {frames.name}"
+            counts = list(tqdm(pictures, desc=title, total=len(frames), unit="frame", disable=not progress))
+        _write_atomically(file, json.dumps(counts))
+    # Stored counts, too: the file does not depend on the mapping, which may have lost an id since.
+    _check_ids(frames, counts)
     return counts
+
+
+def _stored(file: Path, length: int) -> list[dict[int, int]] | None:
+    """What an earlier run has counted; None where there is nothing, or nothing that can be used."""
+    if not file.is_file():
+        return None
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        counts = [{int(class_id): int(pixels) for class_id, pixels in picture.items()} for picture in stored]
+        if len(counts) != length:
+            raise ValueError(f"{len(counts)} frames instead of {length}")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        logger.warning("the class statistics in %s cannot be used and are made anew: %s", file, error)
+        return None
+    return counts
+
+
+def _check_ids(frames: Frames, counts: ClassCounts) -> None:
+    if not frames.known_ids:
+        return
+    for frame, picture in zip(frames.files, counts, strict=True):
+        unknown = sorted(set(picture) - frames.known_ids)
+        if unknown:
+            raise DataError(
+                f"the labels {frame.labels} hold ids outside the mapping",
+                got=unknown,
+                expected=f"ids of {sorted(frames.known_ids)}",
+                do="add them to the mapping file (as `ignore` if they do not matter)",
+            )
 
 
 def _key(frames: Frames) -> str:

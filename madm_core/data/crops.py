@@ -14,11 +14,11 @@ Picture = npt.NDArray[np.uint8]
 
 
 def three_channels(image: Picture) -> Picture:
-    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8 -> (H, W, 3): grey is repeated, an alpha channel is dropped."""
+    """(H, W) or (H, W, 1..4) uint8 -> (H, W, 3): grey is repeated, alpha (the second or fourth) is dropped."""
     if image.ndim == 2:
         image = image[:, :, None]
-    if image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
+    if image.shape[2] <= 2:
+        return np.repeat(image[:, :, :1], 3, axis=2)
     return image[:, :, :3]
 
 

@@ -20,6 +20,8 @@ from madm_core.modalities import Modality
 from madm_core.modalities.base import Mask
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_OTHER_COLOURS = ("CMYK", "YCbCr", "LAB", "HSV")
+"""Pillow's names of what looks like RGB or RGBA by its number of channels, and is not."""
 LabelReader = Callable[[Path], Picture]
 ImageReader = Callable[[Path], npt.NDArray[Any]]
 
@@ -131,7 +133,7 @@ class Frames:
 
 
 def read_array(path: Path) -> npt.NDArray[Any]:
-    """An image file or ``.npy`` array as it is: any depth, colour as RGB(A).
+    """An image file or ``.npy`` array as it is: any depth, grey as (H, W) or with alpha as (H, W, 2), colour as RGB(A).
 
     Raises:
         DataError: It is missing or cannot be read.
@@ -143,11 +145,14 @@ def read_array(path: Path) -> npt.NDArray[Any]:
             return array
         except Exception as error:  # NumPy parses the header as Python literals, with all their errors
             raise _unreadable(path, error) from error
-    if path.suffix.lower() in (".tif", ".tiff", ".png") and path.is_file():
-        content = path.read_bytes()
-        if not chunks_fit(content):
-            raise _unreadable(path, EOFError("a part of the PNG claims to be longer than the file"))
-        deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    if path.suffix.lower() in (".tif", ".tiff", ".png"):
+        try:
+            content = path.read_bytes()
+            if not chunks_fit(content):
+                raise EOFError("a part of the PNG claims to be longer than the file")
+            deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+        except (OSError, EOFError, cv2.error) as error:
+            raise _unreadable(path, error) from error
         if deep is not None and deep.dtype != np.uint8:
             array = deep if deep.ndim == 2 else deep[:, :, ::-1]
             return array
@@ -190,13 +195,13 @@ def to_picture(array: npt.NDArray[Any], modality: Modality | None, where: object
 
 def encode_picture(array: npt.NDArray[Any], modality: Modality | None, where: object) -> tuple[Picture, Mask | None]:
     """:func:`to_picture`, and (H, W) bool where the modality says that something was measured; None = everywhere."""
-    if array.dtype == np.uint8 and array.ndim in (2, 3):
+    if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and 1 <= array.shape[2] <= 4)):
         return np.ascontiguousarray(three_channels(array)), None
     if modality is None:
         raise DataError(
             f"the picture {where} cannot be used",
             got=f"{array.dtype} {array.shape}",
-            expected="an 8-bit picture",
+            expected="an 8-bit picture of 1 to 4 channels",
             do="name the modality that encodes it",
         )
     try:
@@ -227,7 +232,7 @@ def _open(path: Path, keep_palette: bool = False) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-            if image.mode == "P" and not keep_palette:
+            if image.mode in _OTHER_COLOURS or (image.mode in ("P", "PA") and not keep_palette):
                 return image.convert("RGB")
             return image.copy()
     except Exception as error:  # every format's plugin fails in its own way: struct.error, IndexError, ...

@@ -83,9 +83,10 @@ class _EventReader:
 
     def __call__(self, path: Path) -> npt.NDArray[Any]:
         try:
-            with np.load(path, allow_pickle=False) as events:
+            # The stream is ours, so that it is closed even when numpy cannot make sense of it.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as events:
                 x, y, t, p = (events[name] for name in "xytp")
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # zipfile, zlib and NumPy's parser of headers fail in many ways
             raise DataError(f"cannot read the events {path}", got=f"{type(error).__name__}: {error}") from error
         if not len(t):
             return np.zeros((self.bins, self.height, self.width), np.float32)

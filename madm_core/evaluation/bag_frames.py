@@ -19,6 +19,7 @@ from madm_core.evaluation.labels import TrueLabels
 from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import voxel_grid
 from madm_core.labels import Labels
+from madm_core.messages.image_arrays import single_channel
 from madm_core.modalities import EventModality, Modality
 
 _REORDER = 16  # messages held back to put stamps in order: drivers swap neighbours, not more
@@ -120,7 +121,8 @@ def image_frames(
     start_ns: int | None = None,
     stop_ns: int | None = None,
 ) -> Iterator[Frame]:
-    """Frames of an image topic that have labels. Pictures that cannot be used are counted and left out.
+    """Frames of an image topic that have labels. Grey pictures that come as colour are taken back to one channel, as in
+    the node; those that cannot be used, real colour among them, are counted and left out.
 
     Raises:
         DataError: The topic is missing or of another type.
@@ -133,7 +135,7 @@ def image_frames(
 
     for image, label in match_stamps(in_order(images(), counts), in_order(labels, counts), tolerance_ns, counts):
         try:
-            frame = Frame(image.stamp_ns, image.load(), label.load())
+            frame = Frame(image.stamp_ns, single_channel(image.load()), label.load())
         except InvalidInputError as error:
             counts.leave_out(error)
             continue

@@ -21,6 +21,7 @@ from madm_core.evaluation.live_matching import LiveAnswers, LivePrediction
 from madm_core.evaluation.match_counts import MatchCounts
 from madm_core.events import ClosedWindow, EventStream, EventWindow
 from madm_core.messages.event_messages import parse_event_array, parse_event_packet, parse_point_cloud2
+from madm_core.messages.image_arrays import single_channel
 from madm_core.modalities import EncodedImage, EventModality, Modality
 
 TIME_JUMP_NS = 500_000_000
@@ -71,7 +72,7 @@ def answered_images(
 
     Args:
         messages: The sensor's, as they were played.
-        decode: Message -> what the modality takes.
+        decode: Message -> its pixels, (H, W) or (H, W, 3).
         answers: The node's.
         modality: Encodes every answered image, in the order of recording.
         counts: Gets what cannot be used.
@@ -88,7 +89,7 @@ def answered_images(
         if answer is None:
             continue
         try:
-            encoded = modality.encode(decode(message))
+            encoded = modality.encode(single_channel(decode(message)))
         except InvalidInputError as error:
             counts.cannot_use(error)
             continue

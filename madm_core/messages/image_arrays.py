@@ -41,6 +41,9 @@ _COMPRESSIONS = ("JPEG", "PNG", "TIFF")
 MAX_COMPRESSED_PIXELS = 1 << 23
 """8 million, a 4K picture: a few hundred bytes can claim to be a picture that fills the memory."""
 
+_GREY_TOLERANCE = 8
+"""JPEG's colour channels may shift a grey value by a few counts."""
+
 
 class ImageFields(Protocol):
     """The fields of ``sensor_msgs/Image`` that are read here; ``data`` is anything with the buffer protocol."""
@@ -203,6 +206,33 @@ def _decoded(data: np.ndarray) -> np.ndarray | None:
     except cv2.error:
         return None
     return picture
+
+
+def single_channel(pixels: np.ndarray) -> np.ndarray:
+    """Takes grey pictures that come as colour (many thermal cameras, most JPEG encoders) back to one channel.
+
+    Args:
+        pixels: ``(H, W)`` of any type, or ``(H, W, 3)``.
+
+    Returns:
+        ``(H, W)`` of the same type.
+
+    Raises:
+        InvalidInputError: The channels differ: a real colour or false-colour picture (reason ``encoding``).
+    """
+    if pixels.ndim == 2:
+        return pixels
+    with np.errstate(invalid="ignore"):  # the infinities of a damaged floating-point picture
+        spread = float(np.subtract(pixels.max(axis=2), pixels.min(axis=2), dtype=np.float64).max())
+    if not spread <= _GREY_TOLERANCE:  # NaN is not grey, either
+        raise InvalidInputError(
+            "the picture is in colour",
+            reason="encoding",
+            got=f"3 channels that differ by up to {spread:g}",
+            expected="one channel, or three equal ones",
+            do="switch off the camera's false colours, or publish its raw stream (mono8, mono16, 16UC1, 32FC1)",
+        )
+    return np.ascontiguousarray(pixels[:, :, 1])
 
 
 def array_to_image_fields(array: np.ndarray, encoding: str) -> dict[str, Any]:

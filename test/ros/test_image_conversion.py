@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from madm_core.errors import InvalidInputError
 from madm_core.messages.image_arrays import ENCODINGS
 from madm_ros import image_conversion
-from madm_ros.image_conversion import array_to_message, message_to_array, single_channel
+from madm_ros.image_conversion import array_to_message, message_to_array
 
 
 def pixels_of(encoding: str, height: int = 7, width: int = 5) -> np.ndarray:
@@ -39,35 +39,6 @@ def test_rows_are_dense_even_when_the_array_is_not():
     message = array_to_message(wide[:, 2:7], "mono8", Header())
     assert (message.step, message.width) == (5, 5)
     np.testing.assert_array_equal(message_to_array(message), wide[:, 2:7])
-
-
-def test_grey_in_three_channels_becomes_one():
-    grey = np.random.default_rng(0).integers(0, 200, (6, 8), np.uint8)
-    colour = np.stack([grey, grey + 3, grey], axis=2)  # JPEG's rounding
-    np.testing.assert_array_equal(single_channel(colour), grey + 3)
-    assert single_channel(grey) is grey
-
-
-@pytest.mark.parametrize(("spread", "fits"), [(8, True), (9, False)])
-@pytest.mark.parametrize("channel", [0, 1, 2])
-def test_how_far_channels_of_a_grey_picture_may_differ(spread, fits, channel):
-    picture = np.full((4, 6, 3), 240, np.uint8)
-    picture[2, 3, channel] += spread
-    if fits:
-        grey = single_channel(picture)
-        assert grey.flags.c_contiguous
-        np.testing.assert_array_equal(grey, picture[:, :, 1])
-    else:
-        with pytest.raises(InvalidInputError, match="differ by up to 9"):
-            single_channel(picture)
-
-
-def test_false_colours_are_refused():
-    with pytest.raises(InvalidInputError, match="false colours") as error:
-        single_channel(
-            np.dstack([np.zeros((4, 4), np.uint8), np.full((4, 4), 200, np.uint8), np.zeros((4, 4), np.uint8)])
-        )
-    assert error.value.reason == "encoding"
 
 
 def bayer_message() -> Image:

@@ -146,3 +146,27 @@ def test_events_are_cut_into_windows(tmp_path):
     assert image.shape == (8, 10, 3)
     columns = np.flatnonzero((image != 128).any(axis=(0, 2)))
     assert columns.tolist() == [0, 1]
+
+
+def colour_bag(path: Path, spreads: list[int]) -> Path:
+    """rgb8 frames of grey 100 whose first channel is brighter by so much."""
+    with BagWriter(path) as writer:
+        for index, spread in enumerate(spreads):
+            picture = np.full((6, 8, 3), 100, np.uint8)
+            picture[:, :, 0] += spread
+            stamp_ns = START_NS + index * 100_000_000
+            fields = array_to_image_fields(picture, "rgb8")
+            writer.add("/thermal", "sensor_msgs/msg/Image", {"header": header(stamp_ns), **fields}, stamp_ns)
+    return path
+
+
+def test_colour_is_left_out_as_by_the_node(tmp_path, caplog):
+    frames = extract(tmp_path, colour_bag(tmp_path / "bag", [0, 5, 90, 120]))
+    assert values(frames) == [100, 100], "grey that comes as colour is one channel"
+    (line,) = [record.message for record in caplog.records if "left out" in record.message]
+    assert line.startswith("2 messages on /thermal were left out: the picture is in colour: got 3 channels")
+
+
+def test_a_recording_in_colour_is_no_target(tmp_path):
+    with pytest.raises(DataError, match="no usable frame on /thermal: got the picture is in colour"):
+        extract(tmp_path, colour_bag(tmp_path / "bag", [90]))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,3 +40,27 @@ def test_a_missing_label_file_is_an_error(frames, tmp_path):
     frames.files[1].labels.unlink()
     with pytest.raises(DataError, match="cannot read .*1.png"):
         class_counts(frames, tmp_path / "cache", progress=False)
+
+
+def test_counts_from_the_cache_are_checked_against_the_mapping_too(frames, tmp_path):
+    cache = tmp_path / "cache"
+    class_counts(frames, cache, progress=False)
+    smaller = dataclasses.replace(frames, known_ids=frozenset({0, 2, 255}))
+    with pytest.raises(DataError, match=r"1.png hold ids outside the mapping: got \[1\]"):
+        class_counts(smaller, cache, progress=False)
+    assert class_counts(frames, cache, progress=False)[1] == {1: 4}
+
+
+@pytest.mark.parametrize(
+    "content", ["", '[{"0": 4}, {"1"', "3", "[1, 2, 3]", '[{"0": null}, {}, {}]', '[{"0": 4}]', "ÿ"]
+)
+def test_a_damaged_cache_is_made_anew(frames, tmp_path, caplog, content):
+    cache = tmp_path / "cache"
+    expected = class_counts(frames, cache, progress=False)
+    (file,) = (cache / "class_counts").iterdir()
+    file.write_text(content, encoding="latin-1")
+    assert class_counts(frames, cache, progress=False) == expected
+    assert "made anew" in caplog.text
+    caplog.clear()
+    assert class_counts(frames, cache, progress=False) == expected
+    assert not caplog.text

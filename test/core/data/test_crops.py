@@ -66,7 +66,7 @@ def test_image_and_labels_stay_together():
         assert crop.shape == (7, 9, 3) and np.array_equal(crop[:, :, 1], labels)
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3), (4, 5, 4)])
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 2), (4, 5, 3), (4, 5, 4)])
 def test_three_channels(shape):
     image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
     result = three_channels(image)

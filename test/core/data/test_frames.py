@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -21,6 +25,37 @@ def test_pictures_of_all_kinds_become_three_channels(tmp_path):
     np.testing.assert_array_equal(frames.image(0), rgb)
     np.testing.assert_array_equal(frames.image(1), np.repeat(rgb[:, :, :1], 3, 2))
     np.testing.assert_array_equal(frames.image(2), rgb)
+
+
+def test_grey_with_alpha_is_grey(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 255, (6, 8), np.uint8)
+    Image.merge("LA", (Image.fromarray(grey), Image.fromarray(255 - grey))).save(tmp_path / "x.png")
+    picture = Frames("f", [FrameFiles(tmp_path / "x.png")]).image(0)
+    np.testing.assert_array_equal(picture, np.repeat(grey[:, :, None], 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("CMYK", ".tif"), ("CMYK", ".jpg"), ("YCbCr", ".tif"), ("LAB", ".tif"), ("PA", ".tif")]
+)
+def test_other_ways_to_keep_colours_become_rgb(tmp_path, mode, suffix):
+    """Each of them has as many channels as a picture that is kept as it is, and means something else."""
+    image = Image.new("RGB", (16, 16), (200, 40, 90))
+    path = tmp_path / f"x{suffix}"
+    (image.quantize(2).convert("PA") if mode == "PA" else image.convert(mode)).save(path)
+    with Image.open(path) as stored:
+        assert stored.mode == mode
+    picture = Frames("f", [FrameFiles(path)]).image(0)
+    assert np.abs(picture.astype(int) - [200, 40, 90]).max() < 6
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 5), (4, 5, 0), (4,), (2, 4, 5, 3)])
+def test_what_is_no_picture_is_refused(tmp_path, shape):
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8))
+    frames = Frames("f", [FrameFiles(tmp_path / "x.npy")])
+    with pytest.raises(DataError, match=r"x\.npy cannot be used.*1 to 4 channels"):
+        frames.image(0)
+    with pytest.raises(DataError, match=r"x\.npy cannot be encoded"):
+        Frames("f", frames.files, modality=DepthModality()).image(0)
 
 
 def test_deep_pictures_go_through_the_modality(tmp_path):
@@ -68,6 +103,28 @@ def test_broken_files_are_named(tmp_path, content):
         read_array(path)
     with pytest.raises(DataError, match="the file is missing"):
         read_array(tmp_path / "y.png")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_disk_that_fails_is_a_broken_file(tmp_path, monkeypatch, number):
+    Image.new("L", (4, 4)).save(tmp_path / "x.png")
+
+    def read_bytes(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(DataError, match=rf"cannot read .*x\.png.*{os.strerror(number)}"):
+        read_array(tmp_path / "x.png")
+
+
+def test_a_picture_too_large_for_the_decoder_is_a_broken_file(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "x.png")
+    data = bytearray((tmp_path / "x.png").read_bytes())
+    data[16:24] = struct.pack(">II", 60000, 60000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "x.png").write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot read .*x\.png"):
+        read_array(tmp_path / "x.png")
 
 
 def test_a_truncated_picture_is_refused(tmp_path):

@@ -49,3 +49,35 @@ def test_mistakes_are_named(root):
     (root / "streetworld.json").unlink()
     with pytest.raises(DataError, match="not a StreetWorld folder"):
         streetworld_frames(StreetworldConfig(root, "rgb"), MADM11, None)
+
+
+@pytest.fixture
+def damaged(root):
+    """Damages the events' file in one way."""
+
+    def damage(kind: str) -> None:
+        file = root / "events/5.npz"
+        if kind == "empty":
+            file.write_bytes(b"")
+        elif kind == "cut short":
+            file.write_bytes(file.read_bytes()[:-40])
+        elif kind == "another array":
+            np.savez(file, x=np.array([3]))
+        elif kind == "no archive":
+            with file.open("wb") as stream:
+                np.save(stream, np.array([3]))
+        else:
+            np.savez_compressed(file, **{name: np.arange(1000) % 7 for name in "xytp"})
+            content = bytearray(file.read_bytes())
+            content[60:90] = bytes([255] * 30)
+            file.write_bytes(content)
+
+    return damage
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut short", "another array", "no archive", "bad bytes"])
+def test_damaged_events_are_an_unusable_frame(root, damaged, kind):
+    events = streetworld_frames(StreetworldConfig(root, "event"), MADM11, EventModality())
+    damaged(kind)
+    with pytest.raises(DataError, match=r"cannot read the events .*5\.npz"):
+        events.image(0)

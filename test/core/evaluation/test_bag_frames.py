@@ -91,6 +91,21 @@ def test_images_meet_their_labels_whenever_those_were_recorded(depth_bag):
     assert sum(counts.unusable.values()) == 1, "the picture that is cut short"
 
 
+def test_colour_is_taken_and_refused_as_by_the_node(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for index, spread in enumerate((0, 5, 90)):
+            stamp = START + index * 100 * MS
+            picture = np.full((4, 6, 3), 100, np.uint8)
+            picture[:, :, 0] += spread
+            bag.add("/thermal", IMAGE, image(picture, "rgb8", stamp), stamp)
+            bag.add("/labels", IMAGE, image(np.zeros((4, 6), np.uint8), "mono8", stamp), stamp)
+    counts = MatchCounts()
+    with BagReader(tmp_path / "bag") as bag, BagReader(tmp_path / "bag") as other:
+        frames = list(image_frames(bag, "/thermal", labels_of_topic(other, "/labels", MADM11), counts))
+    assert [frame.raw.tolist() for frame in frames] == [[[100] * 6] * 4] * 2
+    assert counts.unusable == {"encoding": 1} and "in colour" in counts.examples["encoding"]
+
+
 def test_exact_matching_finds_only_equal_stamps(depth_bag):
     counts = MatchCounts()
     with BagReader(depth_bag) as bag, BagReader(depth_bag) as other:

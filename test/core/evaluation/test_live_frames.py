@@ -67,6 +67,22 @@ def test_an_image_that_cannot_be_used_is_counted(tmp_path):
         assert counts.unusable == {"encoding": 1}
 
 
+def test_grey_that_comes_as_colour_is_one_channel(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 255, (16, 24)).astype(np.uint8)
+    colour = np.dstack([grey, grey, 255 - grey])
+    messages = [
+        BagMessage("/t", IMAGE, START + n * STEP, image(START + n * STEP, picture, "rgb8"))
+        for n, picture in enumerate((np.dstack([grey] * 3), colour))
+    ]
+    with LiveAnswers(tmp_path / "answers") as answers:
+        for message in messages:
+            answers.add_labels(image(message.stamp_ns, np.zeros((16, 24), np.uint8), "mono8"))
+        counts = MatchCounts()
+        (found,) = answered_images(messages, decode, answers, ThermalModality(), counts)
+    np.testing.assert_array_equal(found.encoded.image, ThermalModality().encode(grey).image)
+    assert counts.unusable == {"encoding": 1}
+
+
 def test_windows_are_the_nodes_and_end_at_their_own_times(tmp_path):
     """Messages of 40 ms into windows of 50 ms: a window carries the stamp of its last message, not of its end."""
     messages = []

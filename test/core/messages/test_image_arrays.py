@@ -21,6 +21,7 @@ from madm_core.messages.image_arrays import (
     array_to_image_fields,
     compressed_image_to_array,
     image_to_array,
+    single_channel,
 )
 
 
@@ -263,3 +264,43 @@ def test_only_what_image_transport_sends_is_decoded():
     with pytest.raises(InvalidInputError) as refused:
         compressed_image_to_array(SimpleNamespace(format="bmp", data=stream.getvalue()))
     assert refused.value.reason == "data"
+
+
+def test_grey_in_three_channels_becomes_one():
+    grey = np.random.default_rng(0).integers(0, 200, (6, 8), np.uint8)
+    colour = np.stack([grey, grey + 3, grey], axis=2)  # JPEG's rounding
+    np.testing.assert_array_equal(single_channel(colour), grey + 3)
+    assert single_channel(grey) is grey
+
+
+@pytest.mark.parametrize(("spread", "fits"), [(8, True), (9, False)])
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_how_far_channels_of_a_grey_picture_may_differ(spread, fits, channel):
+    picture = np.full((4, 6, 3), 240, np.uint8)
+    picture[2, 3, channel] += spread
+    if fits:
+        grey = single_channel(picture)
+        assert grey.flags.c_contiguous
+        np.testing.assert_array_equal(grey, picture[:, :, 1])
+    else:
+        with pytest.raises(InvalidInputError, match="differ by up to 9;"):
+            single_channel(picture)
+
+
+def test_false_colours_are_refused():
+    with pytest.raises(InvalidInputError, match="false colours") as error:
+        single_channel(
+            np.dstack([np.zeros((4, 4), np.uint8), np.full((4, 4), 200, np.uint8), np.zeros((4, 4), np.uint8)])
+        )
+    assert error.value.reason == "encoding"
+
+
+@pytest.mark.parametrize(
+    "value", [np.float32(np.nan), np.float32(np.inf), np.uint16(65535), np.int16(-32768)], ids=lambda value: str(value)
+)
+def test_colour_of_any_type_is_refused(value):
+    picture = np.full((4, 6, 3), 30000, value.dtype)
+    picture[1, 2, 0] = value
+    with pytest.raises(InvalidInputError) as refused:
+        single_channel(picture)
+    assert refused.value.reason == "encoding"
