@@ -192,8 +192,8 @@ def find_model_directory(path_or_hub_id: str | Path) -> Path:
     if shipped is not None or not looks_like_hub_id(path_or_hub_id):
         return shipped or directory
     try:
-        patterns = ["madm.json", "model.*", "base/**"]
-        found = cached_or_downloaded(str(path_or_hub_id), patterns, lambda cached: any(cached.glob("model.*")))
+        patterns = ["madm.json", "config.json", "model.*", "base/**"]
+        found = cached_or_downloaded(str(path_or_hub_id), patterns, _is_complete)
     except BaseModelError as error:
         raise ModelDirectoryError(f"there is no model at {path_or_hub_id}", got=error, do="check the path") from error
     kind = str(read_description(found).get("network", "madm"))
@@ -205,6 +205,13 @@ def find_model_directory(path_or_hub_id: str | Path) -> Path:
             do=f"if you trust whoever made it, name its directory instead: {found}",
         )
     return found
+
+
+def _is_complete(snapshot: Path) -> bool:
+    """Whether a snapshot holds every file that its ``madm.json`` lists; checksums are compared when it is loaded."""
+    if not (snapshot / "madm.json").is_file():
+        return False
+    return all((snapshot / name).is_file() for name in read_description(snapshot)["files"])
 
 
 def change_autoencoder(model: LoadedModel, options: AutoencoderOptions) -> None:

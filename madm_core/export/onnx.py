@@ -72,7 +72,7 @@ def _record(network: nn.Module, image_size: tuple[int, int], device: torch.devic
         torch.onnx.export(
             ProgramModule(network),
             (example_images(image_size, device),),
-            file,
+            str(file),  # only for a name that is text are weights above 2 GiB put beside the file
             input_names=[INPUT],
             output_names=[OUTPUT],
             opset_version=opset,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from madm_core.errors import DeviceError, MissingDependencyError, ModelDirectoryError
 from madm_core.export.program import INPUT, OUTPUT, ProgramFacts, missing, stored_precision
+from madm_core.model.checksums import directory_checksums
 from madm_core.model.compilation import user_cache
 from madm_core.model.network import Deployment
 from madm_core.model.precision import Precision
@@ -33,14 +35,23 @@ class OnnxProgram:
         file: The program.
         facts: What its model directory says about it.
         image_size: (height, width) of its images.
+        checksums: What its model directory says about its files, see ``directory_checksums``; None while it says
+            nothing yet.
     """
 
     fixed_size = True
 
-    def __init__(self, file: Path, facts: ProgramFacts, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        facts: ProgramFacts,
+        image_size: tuple[int, int],
+        checksums: Mapping[str, Any] | None = None,
+    ) -> None:
         self._file = file
         self._facts = facts
         self._shape = (1, facts.classes, *image_size)
+        self._checksums = checksums
         self.classes = facts.classes
         self.parameter_count = facts.parameters
 
@@ -102,7 +113,7 @@ class OnnxProgram:
     def _settings(self, runtime: str, number: int, precision: Precision) -> dict[str, str]:
         settings = {"device_id": str(number)}
         if runtime == "tensorrt":
-            cache = user_cache("tensorrt")
+            cache = self._engine_folder()
             cache.mkdir(parents=True, exist_ok=True)
             logger.info("TensorRT builds an engine at the first image: minutes, once; it is kept in %s", cache)
             settings |= {
@@ -112,6 +123,12 @@ class OnnxProgram:
                 "trt_bf16_enable": str(int(precision == "bf16")),
             }
         return settings
+
+    def _engine_folder(self) -> Path:
+        """Where this model's engine is kept: the name that onnxruntime gives it says nothing about the weights."""
+        files = self._checksums or directory_checksums(self._file.parent)
+        sums = "\n".join(f"{name} {files[name]['sha256']}" for name in sorted(files))
+        return user_cache("tensorrt") / hashlib.sha256(sums.encode()).hexdigest()
 
     def _deploy_openvino(self, device: str, precision: str) -> Deployment:
         try:

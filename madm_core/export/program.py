@@ -86,7 +86,7 @@ def load_program(
     if kind == "onnx":
         from madm_core.export.onnx_runtime import OnnxProgram
 
-        return OnnxProgram(file, facts, image_size)
+        return OnnxProgram(file, facts, image_size, description.get("files"))
     if kind == "tensorrt":
         from madm_core.export.tensorrt import TensorRTProgram
 

@@ -38,7 +38,7 @@ def write_engine(
     Args:
         network: What ``Deployment.run`` is for a PyTorch network, in float32.
         image_size: (height, width) of its images.
-        device: Where the network is.
+        device: Where the network is; the engine is built on this GPU.
         file: Where the engine goes.
         opset: ONNX operator set on the way.
         precision: What the engine may compute in; TensorRT keeps float32 where it is faster.
@@ -55,6 +55,7 @@ def write_engine(
         source = Path(folder) / "model.onnx"
         write_onnx(network, image_size, device, source, opset)
         command = [program, f"--onnx={source}", f"--saveEngine={file}", "--skipInference"]
+        command += [] if device.index is None else [f"--device={device.index}"]
         command += [f"--{precision}"] if precision in ("fp16", "bf16") else []
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0 or not file.is_file():
@@ -103,15 +104,20 @@ class TensorRTProgram:
                 expected=f"the GPU and version that it was built for ({self._facts.made_with})",
                 do="export the model again on this machine",
             )
-        return Deployment(_EngineRun(engine), place, chosen, f"TensorRT {tensorrt.__version__}")
+        return Deployment(_EngineRun(engine, place), place, chosen, f"TensorRT {tensorrt.__version__}")
 
 
 class _EngineRun:
-    """Runs an engine on PyTorch's stream, so that nothing has to wait for it."""
+    """Runs an engine on PyTorch's stream, so that nothing has to wait for it.
 
-    def __init__(self, engine: Any) -> None:
+    TensorRT works on the current device, whatever device the tensors are on.
+    """
+
+    def __init__(self, engine: Any, device: torch.device) -> None:
         self._engine = engine
-        self._context = engine.create_execution_context()
+        self._device = device
+        with torch.cuda.device(device):
+            self._context = engine.create_execution_context()
         self._shape = tuple(engine.get_tensor_shape(OUTPUT))
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -119,6 +125,8 @@ class _EngineRun:
         logits = torch.empty(self._shape, dtype=torch.float32, device=images.device)
         self._context.set_tensor_address(INPUT, images.data_ptr())
         self._context.set_tensor_address(OUTPUT, logits.data_ptr())
-        if not self._context.execute_async_v3(torch.cuda.current_stream(images.device).cuda_stream):
+        with torch.cuda.device(self._device):
+            done = self._context.execute_async_v3(torch.cuda.current_stream(self._device).cuda_stream)
+        if not done:
             raise DeviceError("the TensorRT engine failed", do="look at the lines above, and at nvidia-smi")
         return logits

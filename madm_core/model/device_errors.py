@@ -17,7 +17,7 @@ class DeviceAdvice:
 
     Args:
         image_size: (height, width) of the network's images, for the message.
-        device: The device, for the message.
+        device: The device as the user names it: ``cuda:1``, ``tensorrt:1``, ``cpu`` ...
         precision: The number format, for the message.
     """
 
@@ -45,9 +45,10 @@ class DeviceAdvice:
     def _out_of_memory(self) -> DeviceError:
         height, width = self._image_size
         free = None
-        if torch.cuda.is_available():
+        runtime, _, number = self._device.partition(":")
+        if runtime not in ("cpu", "openvino") and torch.cuda.is_available():
             torch.cuda.empty_cache()
-            left, total = torch.cuda.mem_get_info()
+            left, total = torch.cuda.mem_get_info(int(number) if number.isdigit() else None)
             free = f"{left / 2**30:.1f} of {total / 2**30:.1f} GiB free"
         smaller = "precision bf16 or fp16, " if self._precision in ("fp32", "auto", "reference_amp") else ""
         return DeviceError(

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from safetensors import SafetensorError
+
 from madm_core import __version__
 from madm_core.errors import ConfigError, ModelDirectoryError
 from madm_core.labels import LabelSet
@@ -102,7 +104,7 @@ def write_model_directory(
             _put_in_place(unfinished, target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
         raise ModelDirectoryError(
             f"cannot write the model directory {target}", got=error, do="check free space and permissions"
         ) from error

@@ -25,27 +25,38 @@ def looks_like_hub_id(name: str | Path) -> bool:
     return isinstance(name, str) and _HUB_ID.fullmatch(name) is not None and not Path(name).parent.is_dir()
 
 
-def cached_snapshot(hub_id: str) -> Path | None:
-    """The directory of a hub model in the local cache, complete or not; None when there is none."""
-    try:
-        return Path(snapshot_download(hub_id, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        return None
-
-
 def cached_or_downloaded(
     hub_id: str, patterns: Sequence[str], is_complete: Callable[[Path], bool], ignored: Sequence[str] = ()
 ) -> Path:
-    """The directory of a hub model: from the local cache if it is complete there, else downloaded.
+    """The directory of a hub model: from the local cache if what is needed is there, else downloaded.
+
+    Args:
+        hub_id: The model.
+        patterns: Files that are needed, as far as the model has them.
+        is_complete: Whether a directory holds what is needed: a cache does not always know the files of the model.
+        ignored: Files that are not needed although they fit the patterns.
 
     Raises:
         BaseModelError: As :func:`download` does.
     """
-    snapshot = cached_snapshot(hub_id)
+    snapshot = _cached_snapshot(hub_id, patterns, ignored)
     if snapshot is not None and is_complete(snapshot):
         logger.info("using %s from the local cache", hub_id)
         return snapshot
     return download(hub_id, patterns, ignored)
+
+
+def _cached_snapshot(hub_id: str, patterns: Sequence[str], ignored: Sequence[str]) -> Path | None:
+    """The directory of a hub model in the local cache; None when there is none, or files of it are known to lack."""
+    try:
+        # Without the patterns, a model of which only some files were ever wanted would not count as cached.
+        return Path(
+            snapshot_download(
+                hub_id, local_files_only=True, allow_patterns=list(patterns), ignore_patterns=list(ignored)
+            )
+        )
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
 
 
 def download(hub_id: str, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:

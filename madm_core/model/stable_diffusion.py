@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from madm_core.errors import BaseModelError
 from madm_core.model.base_files import find_base, read_json
+from madm_core.model.checksums import weights_sha256
+from madm_core.model.lora import base_state
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,16 @@ class StableDiffusionBase:
     unet: UNet2DConditionModel
     vae: AutoencoderKL
     scheduler_config: Mapping[str, Any]
+
+    @cached_property
+    def vae_sha256(self) -> str:
+        """Hash of the autoencoder's weights, kept: the first model that runs on the base may round them in place."""
+        return weights_sha256(self.vae.state_dict())
+
+    @cached_property
+    def unet_sha256(self) -> str:
+        """Hash of the U-Net's own weights without adapters, kept likewise."""
+        return weights_sha256(base_state(self.unet))
 
     def encode_empty_prompt(self) -> Tensor:
         """(1, 77, width) float32 embedding of the empty prompt, by the base's own text encoder."""

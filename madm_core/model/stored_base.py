@@ -11,11 +11,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 
-from madm_core.errors import ModelDirectoryError
+from madm_core.errors import BaseModelError, ModelDirectoryError
 from madm_core.model.assembly import UNET, unet_state
 from madm_core.model.base_files import find_base, read_json
 from madm_core.model.checksums import weights_sha256
-from madm_core.model.lora import base_state
 from madm_core.model.madm import MadmNetwork
 from madm_core.model.stable_diffusion import StableDiffusionBase, load_base, load_vae, model_from_config
 
@@ -90,18 +89,24 @@ def load_stored_base(
         loaded = base
     else:
         place = folder if entry["reference"] is None else base or entry["reference"]
-        if adapted:
-            loaded = load_base(place)
-        else:
-            unet_state = {name.removeprefix(UNET): tensor for name, tensor in state.items() if name.startswith(UNET)}
-            unet = model_from_config(
-                UNet2DConditionModel, read_json(folder / "unet" / "config.json"), unet_state, "model.safetensors"
-            )
-            scheduler_config = read_json(folder / "scheduler" / "scheduler_config.json")
-            loaded = StableDiffusionBase(str(place), unet, load_vae(find_base(place, ("vae",))), scheduler_config)
-    hashes = {"autoencoder": (weights_sha256(loaded.vae.state_dict()), entry["vae_sha256"])}
+        unet = None if adapted else _stored_unet(folder, state)
+        try:
+            if unet is None:
+                loaded = load_base(place)
+            else:
+                scheduler_config = read_json(folder / "scheduler" / "scheduler_config.json")
+                loaded = StableDiffusionBase(str(place), unet, load_vae(find_base(place, ("vae",))), scheduler_config)
+        except BaseModelError as error:
+            if place != entry["reference"]:
+                raise
+            raise BaseModelError(
+                f"the base of {directory} cannot be loaded from where the model says that it is",
+                got=error,
+                do="say where it is: option --base, the node's parameter base, or the key teacher_base of distill",
+            ) from error
+    hashes = {"autoencoder": (loaded.vae_sha256, entry["vae_sha256"])}
     if adapted:
-        hashes["U-Net"] = (weights_sha256(base_state(loaded.unet)), entry["unet_sha256"])
+        hashes["U-Net"] = (loaded.unet_sha256, entry["unet_sha256"])
     for part, (found, expected) in hashes.items():
         if found != expected:
             raise ModelDirectoryError(
@@ -111,6 +116,13 @@ def load_stored_base(
                 do="give the base that the model was trained with",
             )
     return loaded
+
+
+def _stored_unet(folder: Path, state: Mapping[str, Tensor]) -> UNet2DConditionModel:
+    """The U-Net whose weights are among those of the model."""
+    weights = {name.removeprefix(UNET): tensor for name, tensor in state.items() if name.startswith(UNET)}
+    config = read_json(folder / "unet" / "config.json")
+    return model_from_config(UNet2DConditionModel, config, weights, "model.safetensors")
 
 
 def _portable_reference(base: str | Path) -> str:

@@ -21,7 +21,7 @@ from madm_core.labels import LabelSet
 from madm_core.modalities import Modality
 from madm_core.modalities.input_statistics import InputStatistics
 from madm_core.model.directory_format import ModelHeader, damaged, write_model_directory
-from madm_core.model.hub import cached_snapshot, download, looks_like_hub_id
+from madm_core.model.hub import cached_or_downloaded, looks_like_hub_id
 from madm_core.student.architecture import StudentArchitecture
 from madm_core.student.network import StudentNetwork
 
@@ -93,8 +93,8 @@ def start_from(source: str, architecture: StudentArchitecture) -> StudentNetwork
     """
     directory = Path(source).expanduser()
     if not directory.is_dir() and looks_like_hub_id(source):
-        snapshot = cached_snapshot(source)
-        directory = snapshot if snapshot is not None else download(source, ["config.json", "model.safetensors"])
+        files = ("config.json", "model.safetensors")
+        directory = cached_or_downloaded(source, files, lambda cached: all((cached / name).is_file() for name in files))
     try:
         model, report = SegformerForSemanticSegmentation.from_pretrained(
             directory,

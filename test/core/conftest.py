@@ -1,12 +1,16 @@
-"""Fixtures around the reference implementation's tiny network (test/data/golden/README.md)."""
+"""Fixtures around the reference implementation's tiny network (test/data/golden/README.md), and broken outputs."""
 
+import hashlib
+import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -79,3 +83,56 @@ def golden_network(golden_base: Path, golden_parts: ReferenceState) -> Callable[
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A very small random base directory."""
     return write_tiny_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def broken_pipe() -> Iterator[int]:
+    """The writing end of a pipe whose reader has left."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.fixture(params=["broken pipe", "full disk"])
+def unwritable(request: pytest.FixtureRequest, broken_pipe: int) -> Iterator[int]:
+    """A file descriptor to which nothing can be written."""
+    if request.param == "broken pipe":
+        yield broken_pipe
+        return
+    with Path("/dev/full").open("wb") as full:
+        yield full.fileno()
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Puts a model into an empty Hugging Face cache as the hub's package lays it out, and forbids to go online.
+
+    The hub has a README, too, which nobody asked for. So the cache never holds all files that it lists.
+    """
+    cache, commit = tmp_path / "hub", "0123456789abcdef0123456789abcdef01234567"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def put(hub_id: str, source: Path, missing: Sequence[str] = (), *, listed: bool = True) -> Path:
+        """The snapshot of ``source`` without the missing files; not listed, it is from an older package."""
+        model = cache / f"models--{hub_id.replace('/', '--')}"
+        snapshot = model / "snapshots" / commit
+        for folder in ("blobs", "refs", "trees"):
+            (model / folder).mkdir(parents=True)
+        (model / "refs" / "main").write_text(commit)
+        listing = {"README.md": {"size": 9, "blob_id": "f" * 40}}
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            name = file.relative_to(source).as_posix()
+            blob = model / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+            listing[name] = {"size": file.stat().st_size, "blob_id": blob.name[:40]}
+            if name not in missing:
+                shutil.copy(file, blob)
+                (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+                (snapshot / name).symlink_to(os.path.relpath(blob, (snapshot / name).parent))
+        if listed:
+            tree = {"format_version": 1, "files": listing}
+            (model / "trees" / f"{commit}.json").write_text(json.dumps(tree))
+        return snapshot
+
+    return put

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import constants
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from madm_core.errors import BaseModelError, ConfigError, ModelDirectoryError
@@ -91,8 +92,14 @@ class TestReferenceToABase:
         moved = Path(shutil.copytree(tiny_base, tmp_path / "moved"))
         path = save(tmp_path / "model", network, base_reference=moved)
         moved.rename(tmp_path / "again")
-        with pytest.raises(BaseModelError, match="no base at"):
+        with pytest.raises(BaseModelError, match="no base at") as error:
             load_model_directory(path)
+        assert error.value.do is not None and all(
+            word in error.value.do for word in ("--base", "parameter base", "teacher_base")
+        )
+        with pytest.raises(BaseModelError, match="no base at") as error:
+            load_model_directory(path, base=tmp_path / "mistyped")
+        assert "--base" not in str(error.value)
         load_model_directory(path, base=tmp_path / "again")
 
     def test_another_base_of_the_same_shape(self, network: MadmNetwork, tiny_base: Path, tmp_path: Path) -> None:
@@ -125,13 +132,16 @@ class TestWriting:
             save(tmp_path / "thesis.tex", network)
         assert (tmp_path / "thesis.tex").exists()
 
+    @pytest.mark.parametrize(
+        "error", [OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device")]
+    )
     def test_failing_in_the_middle_leaves_the_older_model(
-        self, network: MadmNetwork, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, network: MadmNetwork, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         path = Path(shutil.copytree(saved, tmp_path / "model"))
 
         def full_disk(*_: object, **__: object) -> None:
-            raise OSError(28, "No space left on device")
+            raise error
 
         monkeypatch.setattr("madm_core.model_directory.write_base", full_disk)
         with pytest.raises(ModelDirectoryError, match="No space left"):
@@ -256,6 +266,20 @@ class TestFinding:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(ModelDirectoryError, match="HF_HUB_OFFLINE"):
             find_model_directory("somebody/madm-depth")
+
+    def test_a_model_in_the_local_cache(self, hub_cache: Callable[..., Path], saved: Path) -> None:
+        snapshot = hub_cache("robots/madm-thermal", saved)
+        assert find_model_directory("robots/madm-thermal") == snapshot
+        load_model_directory(snapshot)
+
+    @pytest.mark.parametrize("listed", [True, False])
+    @pytest.mark.parametrize("name", ["madm.json", "base/unet/config.json"])
+    def test_a_model_in_the_local_cache_that_lacks_a_file(
+        self, hub_cache: Callable[..., Path], saved: Path, name: str, listed: bool
+    ) -> None:
+        hub_cache("robots/madm-thermal", saved, [name], listed=listed)
+        with pytest.raises(ModelDirectoryError, match="no model at .* is not in the local cache"):
+            find_model_directory("robots/madm-thermal")
 
     @pytest.mark.parametrize("kind", ["torchscript", "torch-export", "tensorrt", "onnx", "segformer", None])
     def test_a_program_that_can_hold_code_is_not_run_from_the_hub(

@@ -1,6 +1,7 @@
 """Providers: the one that was asked for, or an error that names the package."""
 
 import builtins
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from torch import nn
 from madm_core.errors import ConfigError, DeviceError, MissingDependencyError, ModelDirectoryError
 from madm_core.export.onnx import write_onnx
 from madm_core.export.onnx_runtime import OnnxProgram
-from madm_core.export.program import ProgramFacts
+from madm_core.export.program import ProgramFacts, load_program
+from madm_core.model.checksums import directory_checksums
 
 FACTS = ProgramFacts("model.onnx", 11, 171, "fp32", "a test", 18)
 IMAGES = torch.rand((1, 3, 16, 24), generator=torch.Generator().manual_seed(1))
@@ -76,6 +78,45 @@ def test_onnxruntimes_silent_fallback_is_an_error(program: OnnxProgram, monkeypa
     assert (name, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
     assert settings["device_id"] == "1" and settings["trt_fp16_enable"] == "1"
     assert Path(settings["trt_engine_cache_path"]).is_dir()
+
+
+class TestTensorrtEngineFolder:
+    """onnxruntime names an engine by the file and its tensors: a model with other weights would get the old engine."""
+
+    @pytest.fixture
+    def model(self, program: OnnxProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        (tmp_path / "model").mkdir()
+        return program._file.rename(tmp_path / "model" / "model.onnx").parent
+
+    def folder(self, model: Path, description: dict[str, Any] | None = None) -> Path:
+        program = load_program(model, "onnx", (16, 24), {"program": FACTS.to_dict(), **(description or {})})
+        assert isinstance(program, OnnxProgram)
+        return Path(program._settings("tensorrt", 0, "fp16")["trt_engine_cache_path"])
+
+    def test_a_copy_shares_it(self, model: Path, tmp_path: Path) -> None:
+        found = self.folder(model)
+        assert found.is_dir() and found.parent == tmp_path / "cache" / "madm_ros" / "tensorrt"
+        assert found == self.folder(Path(shutil.copytree(model, tmp_path / "copy")))
+
+    def test_other_weights_have_another(self, model: Path, small_network: Callable[[], nn.Module]) -> None:
+        before = self.folder(model)
+        network = small_network()
+        next(network.parameters()).mul_(2)
+        write_onnx(network, (16, 24), torch.device("cpu"), model / "model.onnx")
+        assert self.folder(model) != before
+
+    def test_other_weights_beside_the_file_have_another(self, model: Path) -> None:
+        folders = set()
+        for weights in (b"some", b"other"):
+            (model / "model.onnx.data").write_bytes(weights)
+            folders.add(self.folder(model))
+        assert len(folders) == 2
+
+    def test_the_files_are_not_read_again(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        before, checksums = self.folder(model), directory_checksums(model)
+        monkeypatch.setattr("madm_core.export.onnx_runtime.directory_checksums", lambda _: pytest.fail("read again"))
+        assert self.folder(model, {"files": checksums}) == before
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:first", ""])

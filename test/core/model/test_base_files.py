@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,17 @@ class TestHub:
         monkeypatch.setattr("madm_core.model.hub.snapshot_download", refuse)
         with pytest.raises(BaseModelError, match="cannot download .*: got OSError: Repository Not Found; expected"):
             find_base(HUB_ID, PARTS)
+
+    def test_a_cache_of_some_parts_is_enough_offline(
+        self, hub_cache: Callable[..., Path], tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        snapshot = hub_cache(HUB_ID, tiny_base, ["text_encoder/model.safetensors", "tokenizer/vocab.json"])
+        assert find_base(HUB_ID, PARTS) == snapshot
+        load_base(HUB_ID)
+        for part in ("text_encoder", "tokenizer"):
+            with pytest.raises(BaseModelError, match="not in the local cache"):
+                find_base(HUB_ID, (part,))
 
     @pytest.mark.parametrize("name", ["models/sd", "./models/sd", "/models/sd", "sd", "a/b/c", "~/sd", "../sd"])
     def test_a_path_with_a_typing_mistake_never_goes_online(self, hub: Hub, tmp_path: Path, name: str) -> None:

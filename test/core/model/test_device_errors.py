@@ -24,6 +24,28 @@ def test_out_of_memory_says_what_to_switch_on(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
+    ("device", "asked"),
+    [("cuda:1", [1]), ("tensorrt:1", [1]), ("cuda", [None]), ("auto", [None]), ("cpu", []), ("openvino:CPU", [])],
+)
+def test_the_free_memory_is_that_of_the_device(
+    monkeypatch: pytest.MonkeyPatch, device: str, asked: list[int | None]
+) -> None:
+    found = []
+
+    def free_and_total(number: int | None = None) -> tuple[int, int]:
+        found.append(number)
+        return 2**30, 2**31
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free_and_total)
+    with pytest.raises(DeviceError) as caught, DeviceAdvice((8, 8), device, "bf16"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert found == asked
+    assert ("1.0 of 2.0 GiB free" in str(caught.value)) == bool(asked)
+
+
+@pytest.mark.parametrize(
     "error",
     [
         RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ..."),

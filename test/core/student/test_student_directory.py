@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 
 from madm_core.errors import BaseModelError, ModelDirectoryError
 from madm_core.labels import LabelSet
 from madm_core.modalities import ThermalModality
 from madm_core.model.checksums import directory_checksums
-from madm_core.model_directory import load_model_directory
+from madm_core.model_directory import find_model_directory, load_model_directory
 from madm_core.segmenter import Segmenter
 from madm_core.student.architecture import StudentArchitecture
 from madm_core.student.student_directory import save_student_directory, start_from
@@ -89,3 +93,29 @@ def test_an_exported_student_says_the_same(directory, tmp_path):
     image = np.random.default_rng(0).random((40, 60, 3), np.float32)
     student, program = (Segmenter.from_pretrained(path, device="cpu") for path in (directory, tmp_path / "onnx"))
     assert (student.segment(image).labels == program.segment(image).labels).mean() > 0.999
+
+
+def test_a_student_comes_whole_from_the_hub(directory, tmp_path, monkeypatch):
+    def download(_hub_id, *, local_files_only=False, allow_patterns, ignore_patterns):
+        if local_files_only:
+            raise LocalEntryNotFoundError("not cached")
+
+        def unwanted(_folder, names):
+            return set(names) - set(filter_repo_objects(names, allow_patterns=allow_patterns))
+
+        return shutil.copytree(directory, tmp_path / "downloaded", ignore=unwanted)
+
+    monkeypatch.setattr("madm_core.model.hub.snapshot_download", download)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert load_model_directory(find_model_directory("robots/student")).kind == "segformer"
+
+
+def test_a_student_starts_offline_from_a_cache_of_the_files_that_it_needs(
+    hub_cache, directory, small_student, small_architecture
+):
+    hub_cache("robots/student", directory, ["madm.json"])
+    started = start_from("robots/student", small_architecture)
+    torch.testing.assert_close(started.state_dict(), small_student.state_dict(), rtol=0, atol=0)
+    hub_cache("robots/other", directory, ["model.safetensors"], listed=False)
+    with pytest.raises(BaseModelError, match="robots/other is not in the local cache"):
+        start_from("robots/other", small_architecture)
