@@ -29,13 +29,13 @@ class PacketOrder:
         lost = 0
         if self._stamp_ns is not None:
             back = self._stamp_ns - stamp_ns
-            repeated = seq is not None and self._seq is not None and seq <= self._seq
-            if back > STAMP_JUMP_NS or (repeated and back < 0 and seq != self._seq):
+            ahead = None if seq is None or self._seq is None else seq - self._seq
+            if back > STAMP_JUMP_NS or (ahead is not None and ahead < 0 and back < 0):
                 verdict = "restart"
-            elif back > 0 or repeated:
+            elif back > 0 or (ahead is not None and ahead <= 0 and back == 0):
                 return "old", 0
-            elif seq is not None and self._seq is not None:
-                lost = seq - self._seq - 1
+            elif ahead is not None:
+                lost = max(ahead - 1, 0)  # a publisher that does not count leaves every number at 0
                 if lost > MAX_LOST:
                     verdict, lost = "restart", 0
         self._seq, self._stamp_ns = seq, stamp_ns

@@ -17,6 +17,8 @@ from madm_core.events.event_file import CHUNK_EVENTS, EventFile
 
 RAW_CHUNK_BYTES = 1 << 20
 _DAT_WORD = np.dtype([("t", "<u4"), ("data", "<u4")])
+_FIRST_LITTLE_ENDIAN_SYSTEM = 0x37
+"""Prophesee numbers its systems, and RAW files name the number; that of an EVK3 with an IMX636 is 0x31."""
 
 
 def open_raw(path: Path) -> EventFile:
@@ -35,7 +37,7 @@ def open_raw(path: Path) -> EventFile:
         raise DataError(
             f"{path}: the format of a RAW file is unknown", got=repr(name), expected="EVT2, EVT21 or EVT3 in its header"
         )
-    if encoding == "evt2.1" and fields.get("endianness", "legacy") == "legacy":
+    if encoding == "evt2.1" and _halves_are_swapped(header, fields):
         encoding = "evt2.1_legacy"
     if fields.get("width", "").isdecimal() and fields.get("height", "").isdecimal():
         width, height = int(fields["width"]), int(fields["height"])
@@ -83,6 +85,21 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
             f"{path}: no header", expected="lines starting with %", do="check that this is a Prophesee file"
         )
     return header, offset
+
+
+def _halves_are_swapped(header: dict[str, str], fields: dict[str, str]) -> bool:
+    """Whether the upper half of each 64-bit word of EVT 2.1 comes first, by the rules of Prophesee's OpenEB.
+
+    A field of the format or a line of its own tells the byte order. Headers that have neither are swapped when they are
+    old: without a line ``format``, or of one of Prophesee's systems that only sent swapped words.
+    """
+    order = fields.get("endianness") or header.get("endianness")
+    if order:
+        return order == "legacy"
+    maker = header.get("camera_integrator_name") or header.get("integrator_name") or "Prophesee"
+    system = header.get("system_id", "")
+    is_old = maker == "Prophesee" and system.isdecimal() and 0 < int(system) < _FIRST_LITTLE_ENDIAN_SYSTEM
+    return is_old or "format" not in header
 
 
 def _geometry(path: Path, header: dict[str, str]) -> tuple[int, int]:

@@ -34,8 +34,9 @@ class EventStream:
         window: What ends a window.
         bins: Time bins of the voxel grid; other representations have two channels.
         representation: ``voxel_grid``, ``polarity_histogram`` or ``time_surface``.
-        pixel_map: Hot pixels, region of interest and rectification; None for none.
-        hot_pixel_seconds: Search hot pixels during the first seconds and mask them from then on; 0 for never.
+        pixel_map: Hot pixels, region of interest and rectification; None for none. A sensor of another size is refused.
+        hot_pixel_seconds: Search hot pixels during the first seconds and mask them from then on; 0 for never. A sensor
+            of another size is searched anew.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class EventStream:
         self.triggers: NDArray[np.void] = np.empty(0, TRIGGER_DTYPE)
         """TRIGGER_DTYPE (M,): trigger edges of the last packet, ``t`` in nanoseconds of the host's clock."""
         self._hot_pixel_seconds = hot_pixel_seconds
+        self._makes_map = hot_pixel_seconds > 0 and pixel_map is None
         self._forget()
 
     def _forget(self) -> None:
@@ -177,8 +179,9 @@ class EventStream:
         def ticks(milliseconds: float) -> int:
             return max(1, round(milliseconds * 1_000_000 / tick_ns))
 
-        if self.pixel_map is None and self._hot_pixel_seconds:
+        if self._makes_map and (self.pixel_map is None or self.pixel_map.sensor_shape != (height, width)):
             self.pixel_map = PixelMap.build(height, width)
+            self.statistics.hot_pixels = 0  # those of another sensor
         if self._hot_pixel_seconds and not self.statistics.hot_pixels:
             self._search = HotPixelSearch(height, width, ticks(self._hot_pixel_seconds * 1e3))
         self._windows = make_windows(

@@ -86,7 +86,7 @@ class DepthModality(Modality):
         return EncodedImage(gray_to_rgb(np.clip(gray, 0, 1, out=gray)), valid)
 
     def _metres(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """A fresh array of metres."""
+        """A fresh array of metres, in C order whatever that of ``raw``: it is changed in place."""
         if raw.ndim != 2 or raw.size == 0 or raw.dtype not in (np.uint16, np.float32):
             raise InvalidInputError(
                 "a depth frame cannot be used",
@@ -96,7 +96,7 @@ class DepthModality(Modality):
                 do="publish 16UC1, mono16 or 32FC1 depth, or set depth_scale for other units",
             )
         scale = self.depth_scale or (0.001 if raw.dtype == np.uint16 else 1.0)
-        metres: npt.NDArray[np.float32] = np.multiply(raw, np.float32(scale), dtype=np.float32)
+        metres: npt.NDArray[np.float32] = np.multiply(raw, np.float32(scale), dtype=np.float32, order="C")
         return metres
 
 

@@ -56,8 +56,9 @@ def test_a_packet_whose_middle_lies_in_the_future():
     assert windows >= 14
 
 
-def test_a_stream_that_begins_with_a_damaged_size_gets_going():
-    stream = EventStream(EventWindow(), 3)
+@pytest.mark.parametrize("hot_pixel_seconds", [0.0, 0.05])
+def test_a_stream_that_begins_with_a_damaged_size_gets_going(hot_pixel_seconds):
+    stream = EventStream(EventWindow(), 3, hot_pixel_seconds=hot_pixel_seconds)
     add(stream, 0, size=(32, 2400))
     for number in range(1, CHANGE_AFTER):
         with pytest.raises(InvalidInputError):

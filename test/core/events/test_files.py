@@ -71,6 +71,27 @@ def test_prophesee_raw_evt21(tmp_path, events, reference_grid, legacy):
     check(path, events, reference_grid)
 
 
+@pytest.mark.parametrize(
+    ("header", "legacy"),
+    [
+        # As OpenEB writes it: what the format leaves out stands in a line of its own, of Linux drivers too.
+        ("% endianness little\n% format EVT21;height=48;width=64\n% system_ID 49\n", False),
+        ("% endianness legacy\n% format EVT21;height=48;width=64\n", True),
+        ("% format EVT21;width=64;height=48\n", False),
+        ("% format EVT21;width=64;height=48\n% system_ID 0\n", False),
+        ("% format EVT21;width=64;height=48\n% system_ID 64\n", False),
+        # Before there was an endianness: cameras whose words are swapped.
+        ("% camera_integrator_name Prophesee\n% format EVT21\n% geometry 64x48\n% system_ID 49\n", True),
+        ("% camera_integrator_name Another\n% format EVT21\n% geometry 64x48\n% system_ID 49\n", False),
+        ("% evt 2.1\n% geometry 64x48\n", True),
+    ],
+)
+def test_the_word_order_of_evt21_that_the_format_does_not_tell(tmp_path, events, reference_grid, header, legacy):
+    path = tmp_path / "a.raw"
+    path.write_bytes(f"{header}% end\n".encode() + evt21_bytes(events, legacy))
+    check(path, events, reference_grid)
+
+
 def dat_bytes(events):
     words = np.empty((len(events), 2), "<u4")
     words[:, 0] = events["t"] & 0xFFFFFFFF

@@ -19,8 +19,21 @@ MS = 1_000_000
         ([(500, 1000), (0, 2000), (1, 2001)], [("next", 0), ("restart", 0), ("next", 0)]),
         ([(None, 10), (None, 9), (None, 10), (None, 11)], [("next", 0), ("old", 0), ("next", 0), ("next", 0)]),
         ([(None, 1000), (None, 0)], [("next", 0), ("restart", 0)]),
+        (
+            [(0, 10), (0, 11), (0, 11), (0, 13), (0, 12)],
+            [("next", 0), ("next", 0), ("old", 0), ("next", 0), ("old", 0)],
+        ),
     ],
-    ids=["lost", "late", "repeated", "bag loop", "driver restart", "without numbers", "loop without numbers"],
+    ids=[
+        "lost",
+        "late",
+        "repeated",
+        "bag loop",
+        "driver restart",
+        "without numbers",
+        "loop without numbers",
+        "not counted",
+    ],
 )
 def test_verdicts(packets, verdicts):
     order = PacketOrder()

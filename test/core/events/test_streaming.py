@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from madm_core.errors import InvalidInputError
 from madm_core.events import EventStream, EventWindow, PixelMap
+from madm_core.events.stream_identity import CHANGE_AFTER
 from madm_core.messages.event_messages import parse_event_packet
 
 MS = 1_000_000
@@ -108,6 +109,17 @@ def test_a_bag_that_loops_starts_anew(recording):
     assert stream.statistics.events == 2 * 343474
 
 
+def test_a_publisher_that_does_not_count_its_packets_loses_none(encode_evt3, random_events, make_packet):
+    stream = EventStream(EventWindow(duration_ms=1), 2)
+    windows = 0
+    for number in range(5):
+        data = encode_evt3(random_events(50, 48, 64, 900, t_first=number * 1000))
+        windows += len(stream.add(make_packet(data, STAMP + number * MS, 0), number))
+    statistics = stream.statistics
+    assert (statistics.events, statistics.lost_packets, statistics.out_of_order_packets) == (250, 0, 0)
+    assert windows == 4
+
+
 def test_a_restarted_driver_starts_anew(encode_evt3, random_events, make_packet):
     stream = EventStream(EventWindow(duration_ms=1), 2)
     data = encode_evt3(random_events(50, 48, 64, 900))
@@ -198,6 +210,29 @@ def test_hot_pixels_are_found_and_masked(encode_evt3, random_events, make_packet
     assert last is not None and not last.any()
 
 
+@pytest.mark.parametrize("mode", ["time", "count"])
+def test_hot_pixels_of_another_sensor_are_searched_anew(mode, encode_evt3, random_events, make_packet):
+    stream = EventStream(EventWindow(mode, duration_ms=10, count=1000), 2, hot_pixel_seconds=0.05)
+    last = None
+    for seq in range(30):
+        (height, width), (x, y) = ((48, 64), (3, 4)) if seq < 10 else ((24, 32), (5, 6))
+        events = random_events(1500, height, width, 10_000, seed=seq, t_first=seq * 10_000)
+        events["x"][::5], events["y"][::5] = x, y
+        packet = make_packet(encode_evt3(events), STAMP + seq * 10 * MS, seq, width=width, height=height)
+        if 10 <= seq < 9 + CHANGE_AFTER:
+            with pytest.raises(InvalidInputError, match="differs from its stream"):
+                stream.add(packet, seq)
+            assert stream.statistics.hot_pixels == 1
+            continue
+        for window in stream.add(packet, seq):
+            last = window.grid.copy()
+        if seq == 9 + CHANGE_AFTER:
+            assert stream.statistics.hot_pixels == 0
+    assert last is not None and last.shape == (2, 24, 32)
+    assert last.any() and not last[:, 6, 5].any()
+    assert stream.statistics.hot_pixels == 1
+
+
 def test_another_size_or_encoding_is_refused_and_the_stream_goes_on(encode_evt3, random_events, make_packet):
     stream = EventStream(EventWindow(duration_ms=1), 2)
     data = encode_evt3(random_events(50, 48, 64, 3000))
@@ -212,8 +247,10 @@ def test_another_size_or_encoding_is_refused_and_the_stream_goes_on(encode_evt3,
         EventStream(EventWindow(), 2).add(make_packet(data, STAMP, encoding="unheard"), "a")
 
 
-def test_a_pixel_map_of_another_sensor_is_refused(run, random_events):
-    stream = EventStream(EventWindow(), 2, pixel_map=PixelMap.build(10, 10))
+@pytest.mark.parametrize("hot_pixel_seconds", [0.0, 1.0])
+def test_a_pixel_map_of_another_sensor_is_refused(run, random_events, hot_pixel_seconds):
+    own = PixelMap.build(10, 10)
+    stream = EventStream(EventWindow(), 2, pixel_map=own, hot_pixel_seconds=hot_pixel_seconds)
     with pytest.raises(InvalidInputError, match="10x10"):
         run(stream, random_events(5, 48, 64, 5), [5])
 

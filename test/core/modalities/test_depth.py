@@ -97,3 +97,15 @@ def test_floats_that_a_damaged_message_may_hold_cause_no_warning():
         encoded = DepthModality(encoding=encoding).encode(raw)
         assert np.isfinite(encoded.image).all()
         assert encoded.valid[0].tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("encoding", ["log", "inverse", "linear"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_the_order_in_memory_does_not_matter(encoding, dtype):
+    raw = np.random.default_rng(0).uniform(500, 60000, (12, 17)).astype(dtype)
+    raw[3:5, 2:9] = 0
+    modality = DepthModality(encoding=encoding, depth_scale=0.001)
+    expected = modality.encode(raw)
+    for same in (np.asfortranarray(raw), np.ascontiguousarray(raw.T).T, np.repeat(raw, 2, axis=1)[:, ::2]):
+        found = modality.encode(same)
+        assert np.array_equal(found.image, expected.image) and np.array_equal(found.valid, expected.valid)
