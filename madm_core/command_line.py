@@ -108,12 +108,14 @@ def run_command(parser: argparse.ArgumentParser, work: Work, words: Sequence[str
         os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")  # the log of a ROS node does not know NO_COLOR
     if not shows_progress():
         os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of libraries; tqdm reads it when it is imported
+    code = SUCCESS
     try:
         with (
             raising_interrupted(signal.SIGINT),
             contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext(),
         ):
             outcome, problem = _attempt(parser.prog, work, arguments)
+        code = outcome.code
         if arguments.json:
             _print_json(parser.prog, outcome, problem)
         else:
@@ -122,8 +124,7 @@ def run_command(parser: argparse.ArgumentParser, work: Work, words: Sequence[str
     except BrokenPipeError:
         # Whoever read our output (head, less) has left: nothing to say and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SUCCESS
-    return outcome.code
+    return code
 
 
 def _attempt(name: str, work: Work, arguments: argparse.Namespace) -> tuple[Outcome, str | None]:
@@ -133,18 +134,24 @@ def _attempt(name: str, work: Work, arguments: argparse.Namespace) -> tuple[Outc
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         return Outcome(INTERRUPTED), "interrupted"
     except Exception as error:
         if arguments.debug:
-            traceback.print_exception(error)
+            _say("".join(traceback.format_exception(error)).rstrip("\n"))
         if isinstance(error, MadmError):
             code, problem = FAILED if isinstance(error, WorkError) else UNUSABLE, str(error)
         else:
             code, problem = FAILED, _unforeseen(name, error, kept=not arguments.debug)
     mark = coloured("error:", "red") if wants_colour(sys.stderr) else "error:"
-    print(f"{mark} {problem}", file=sys.stderr)
+    _say(f"{mark} {problem}")
     return Outcome(code), problem
+
+
+def _say(text: str) -> None:
+    """On stderr. It may be gone or its disk full, and the exit code has to tell what happened all the same."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def _unforeseen(name: str, error: Exception, *, kept: bool) -> str:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 from typing import Any
@@ -75,7 +75,9 @@ class Interruption:
         # refuses ("reentrant call") to start another on the same stream.
         again = "" if self._relayed else " (Ctrl-C again: stop at once)"
         message = f"\n{signal.Signals(number).name}: finishing {self._ending}{again}\n"
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, message.encode())
+        # Nobody may be there to read it: the same Ctrl-C ends a `tee` behind us. The work must not end with it.
+        with suppress(OSError):
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, message.encode())
 
 
 class EndingSignals:

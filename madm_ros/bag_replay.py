@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-import sys
+import time
 from typing import Any
 
-import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
@@ -23,12 +21,13 @@ from madm_core.interruption import raising_interrupted
 from madm_core.terminal import shows_progress
 from madm_ros.bag_player import BagPlayer, cloud_converters, published_as
 from madm_ros.bag_publishers import BagPublishers
-from madm_ros.leaving_ros import leave_ros
-from madm_ros.terminal_keys import TerminalKeys
+from madm_ros.ros_session import enter_ros, leave_ros, make_node
+from madm_ros.terminal_keys import TerminalKeys, keys_reach_us
 
 logger = logging.getLogger("replay_bag")
 
 _NOTABLE_DELAY_NS = 100_000_000
+_SHORTEST_ROUND_S = 0.1
 
 
 def replay(chosen: argparse.Namespace, ros_arguments: list[str]) -> Outcome:
@@ -43,11 +42,11 @@ def replay(chosen: argparse.Namespace, ros_arguments: list[str]) -> Outcome:
             length = (bag.end_ns - bag.start_ns) / 1e9
             raise DataError("there is nothing to play", got=f"a bag of {length:.3f} s, {bag.describe()}")
         converters = cloud_converters(topics, chosen.events_as)
-        # Our own handling of Ctrl-C: rclpy's would invalidate the publishers while they are in use.
-        rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+        enter_ros(ros_arguments)
         with raising_interrupted(signal.SIGTERM):
-            node = rclpy.create_node("replay_bag")
+            node = None
             try:
+                node = make_node("replay_bag")
                 _Replay(node, bag, topics, converters, chosen).run(start_ns, stop_ns)
             finally:
                 leave_ros(node)
@@ -61,8 +60,10 @@ def _check(chosen: argparse.Namespace) -> None:
             raise InvalidInputError(f"--{option} cannot be used", reason="option", got=value, expected="more than 0")
     if chosen.start < 0:
         raise InvalidInputError("--start cannot be used", reason="option", got=chosen.start, expected="0 or more")
-    if chosen.start_paused and not sys.stdin.isatty():
-        raise InvalidInputError("--start-paused needs a terminal whose space bar resumes", reason="option")
+    if chosen.start_paused and not keys_reach_us():
+        raise InvalidInputError(
+            "--start-paused needs a terminal whose space bar resumes, and to run in its foreground", reason="option"
+        )
 
 
 class _Replay:
@@ -102,13 +103,16 @@ class _Replay:
             self._player.clock.toggle_pause()
         try:
             with self._bar, self._keys:
+                began_s = time.monotonic()
                 self._play_once(start_ns, stop_ns)
                 if not self._player.published:
                     raise DataError(
                         "there is nothing to play", got="no message of these topics in this part of the bag"
                     )
                 while chosen.loop:
+                    self._wait_until(began_s + _SHORTEST_ROUND_S)
                     self._bar.reset()
+                    began_s = time.monotonic()
                     self._play_once(start_ns, stop_ns)
             self._publishers.wait_until_delivered(5.0)
         finally:
@@ -132,6 +136,11 @@ class _Replay:
         if self._keys.wait(seconds) == " ":
             self._player.clock.toggle_pause()
             self._bar.set_postfix_str("  paused, space bar goes on" if self._player.clock.paused else "")
+
+    def _wait_until(self, end_s: float) -> None:
+        """Looks at the keys till then: in a round of one latched message nothing else does."""
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._wait(left_s)
 
     def _say_what_was_done(self) -> None:
         player = self._player

@@ -13,10 +13,10 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from madm_core.evaluation.live_matching import LiveAnswers
-from madm_ros.leaving_ros import leave_ros
 from madm_ros.live_topics import NodeTopics
 from madm_ros.publishers import DIAGNOSTICS_TOPIC
 from madm_ros.qos import DIAGNOSTICS
+from madm_ros.ros_session import leave_ros
 
 _RECEIVE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
-from madm_core.errors import ConfigError
 from madm_core.interruption import EndingSignals
-from madm_ros.leaving_ros import leave_ros
 from madm_ros.process_memory import run_opencv_alone
+from madm_ros.ros_session import enter_ros, leave_ros
 from madm_ros.segmentation_node import SegmentationNode
 from madm_ros.shared_memory import missing_shared_memory
 
@@ -38,10 +35,7 @@ def run_node(
         ConfigError: ROS cannot use the arguments, or ``make`` a parameter.
     """
     run_opencv_alone()
-    try:
-        rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # RCLError or UnknownROSArgsError
-        raise ConfigError("the ROS arguments cannot be used", got=str(error).strip()) from error
+    enter_ros(ros_arguments)
     node: SegmentationNode | None = None
     signals = EndingSignals()
     try:

@@ -112,16 +112,15 @@ def _write_folder(chosen: argparse.Namespace, instants: Iterator[Instant], world
 def _publish(
     instants: Iterator[Instant], messages: StreetMessages, sensors: tuple[str, ...], start_ns: int, words: list[str]
 ) -> Outcome:
-    import rclpy
     from rclpy.qos import QoSProfile
-    from rclpy.signals import SignalHandlerOptions
 
-    from madm_ros.leaving_ros import leave_ros
     from madm_ros.message_types import message_class
+    from madm_ros.ros_session import enter_ros, leave_ros, make_node
 
-    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("street_world", namespace=_NAMESPACE)
+    enter_ros(words)
+    node = None
     try:
+        node = make_node("street_world", _NAMESPACE)
         publishers: dict[str, Any] = {
             topic: node.create_publisher(message_class(type_name), topic, QoSProfile(depth=10))
             for topic, type_name in messages.topics(sensors).items()

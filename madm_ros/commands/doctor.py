@@ -24,6 +24,9 @@ def parser() -> argparse.ArgumentParser:
         exit_codes="0 nothing stands in the way, 1 something cannot work, 2 unusable options, 130 interrupted",
     )
     options.add_argument("--model", metavar="DIR", help="also load this model directory or hub id and verify it")
+    options.add_argument(
+        "--base", metavar="DIR_OR_HUB_ID", help="where that model's base is, if it is not where the model says"
+    )
     options.add_argument("--wait", type=float, default=2.0, metavar="S", help="seconds to look for topics (default 2)")
     return options
 
@@ -51,7 +54,7 @@ def examine(chosen: argparse.Namespace) -> Outcome:
     if chosen.model:
         from madm_ros.doctor.model import check_model
 
-        sections["Model"] = _checked(lambda: check_model(chosen.model))
+        sections["Model"] = _checked(lambda: check_model(chosen.model, chosen.base))
     print(as_text(sections, colour=wants_colour(sys.stdout)))
     return Outcome(FAILED if worst(sections) == "error" else SUCCESS, facts=as_mapping(sections))
 
@@ -72,7 +75,7 @@ def _topics(seconds: float) -> Sequence[Finding]:
     from rclpy.context import Context
 
     from madm_ros.doctor.ros import check_topics
-    from madm_ros.leaving_ros import leave_ros
+    from madm_ros.ros_session import leave_ros
 
     context, node = Context(), None
     rclpy.init(args=[], context=context)

@@ -136,6 +136,54 @@ def test_readers_that_leave_are_no_error(monkeypatch, capfd, tmp_path):
     assert capfd.readouterr().err == ""
 
 
+def process(work: str, *words: str) -> list[str]:
+    """The command line of a process that does the work, an expression."""
+    program = f"""
+import logging, sys
+from madm_core.command_line import INTERRUPTED, Outcome, command_parser, run_command
+from madm_core.errors import DataError
+
+def raising(error):
+    raise error
+
+sys.exit(run_command(command_parser("sample", "Does a thing.", ["sample"]), lambda _: {work}, {list(words)}))
+"""
+    return [sys.executable, "-c", program]
+
+
+@pytest.mark.parametrize(
+    ("work", "words", "code"),
+    [
+        ("raising(KeyboardInterrupt())", (), 130),
+        ("raising(DataError('no such bag'))", (), 2),
+        ("raising(DataError('no such bag'))", ("--debug",), 2),
+        ("logging.info('half way') or Outcome(INTERRUPTED)", (), 130),
+    ],
+)
+def test_a_stderr_that_cannot_be_written_leaves_the_exit_code_alone(unwritable, work, words, code):
+    assert subprocess.run(process(work, *words), stderr=unwritable, timeout=60, check=False).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("work", "code"), [("Outcome(results=['model'])", 0), ("Outcome(INTERRUPTED, results=['model'])", 130)]
+)
+def test_readers_that_leave_change_no_exit_code(broken_pipe, work, code):
+    """What `tee` leaves behind when Ctrl-C ends it: neither stdout nor stderr can be written."""
+    ended = subprocess.run(process(work), stdout=broken_pipe, stderr=broken_pipe, timeout=60, check=False)
+    assert ended.returncode == code
+
+
+def test_a_reader_of_stdout_that_leaves_is_no_error(broken_pipe):
+    ended = subprocess.run(
+        process("print('row', flush=True) or Outcome()"),
+        stdout=broken_pipe,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 @pytest.fixture(autouse=True)
 def own_process(monkeypatch):
     """run_command sets up log and environment of a process; the next test must find them as they were."""

@@ -131,6 +131,21 @@ with Interruption(AFTER_STEP) as interruption:
     assert "SIGTERM: finishing this step" in ended.stderr
 
 
+def test_a_stderr_that_cannot_be_written_does_not_break_into_the_work(unwritable):
+    """Such as a pipe to `tee`, which the same Ctrl-C has ended."""
+    code = """
+import os, signal
+from madm_core.interruption import AFTER_STEP, Interruption
+
+with Interruption(AFTER_STEP) as interruption:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("saved", interruption.requested)
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=unwritable, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "saved True\n")
+
+
 def test_children_do_not_hear_what_the_parent_does():
     with deaf_children():
         child = subprocess.Popen([sys.executable, "-c", "input(); print('alive')"], stdin=-1, stdout=-1, text=True)

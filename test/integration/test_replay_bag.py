@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -132,11 +133,14 @@ def test_topic_of_a_missing_package_is_named_and_skipped(node, tmp_path):
         (["--topics", "/thermal/image"], "Did you mean '/thermal/image_raw'"),
         (["--start-paused"], "needs a terminal"),
         (["--wait-for-subscribers", "0.2"], "no subscriber came"),
+        (["--ros-args", "-p", "nonsense"], "the ROS arguments cannot be used"),
+        (["--ros-args", "-p", "use_sim_time:=banana"], "ROS cannot make the node"),
     ],
 )
 def test_unusable_options_are_explained(bag, arguments, complaint, capsys, monkeypatch):
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     assert replay_bag.main([str(bag), *arguments]) == 2
+    assert not rclpy.ok()
     assert complaint in capsys.readouterr().err
 
 
@@ -187,3 +191,31 @@ def test_space_bar_of_a_terminal_starts_a_paused_replay(node, bag):
         os.close(keyboard)
         os.close(terminal)
     assert len(received) == 25 and "published 25 messages" in errors
+
+
+def test_a_loop_of_one_message_is_no_flood_and_hears_the_space_bar(node, bag):
+    import pty
+
+    from std_msgs.msg import String
+
+    received: list[str] = []
+    node.create_subscription(String, "/site", received.append, 1000)
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "madm_ros.commands.replay_bag", str(bag), "--topics", "/site", "--loop"]
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdin=terminal, stderr=subprocess.PIPE, text=True)
+    try:
+        node.run_until(lambda: len(received) > 5)
+        os.write(keyboard, b" ")
+        node.run_until(lambda: False, 1.0)
+        before = len(received)
+        node.run_until(lambda: False, 1.0)
+        assert len(received) == before > 5, "paused"
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        os.close(keyboard)
+        os.close(terminal)
+    published = int(re.findall(r"published (\d+) messages", errors)[0])
+    assert published <= 10 * (time.monotonic() - started) + 1

@@ -8,6 +8,7 @@ import signal
 import cv2
 import numpy as np
 import pytest
+import rclpy
 
 from madm_core.data.bag import BagReader
 from madm_core.data.message_types import header_stamp_ns
@@ -74,10 +75,13 @@ def test_folder_holds_pictures_named_by_their_stamp_and_says_that_it_is_syntheti
         (["--size", "4x4"], "cannot be simulated"),
         (["--rate", "0"], "rate above 0"),
         (["--write-bag", "x"], "needs an end"),
+        (["--size", "24x40", "--ros-args", "-p", "nonsense"], "the ROS arguments cannot be used"),
+        (["--size", "24x40", "--ros-args", "-p", "use_sim_time:=banana"], "ROS cannot make the node"),
     ],
 )
 def test_unusable_options_are_explained(arguments, complaint, capsys):
     assert street_world.main(arguments) == 2
+    assert not rclpy.ok()
     assert complaint in capsys.readouterr().err
 
 

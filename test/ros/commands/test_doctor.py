@@ -19,6 +19,13 @@ def test_a_model_that_cannot_be_used_fails(tmp_path, capsys):
     assert re.search(r"FAIL  model: .*\n +-> ", capsys.readouterr().out)  # what is wrong, and what to do
 
 
+def test_the_base_of_the_model_may_be_named(monkeypatch):
+    asked = []
+    monkeypatch.setattr("madm_ros.doctor.model.check_model", lambda *places: asked.append(places) or [])
+    assert doctor.main(["--wait", "0", "--model", "models/depth", "--base", "bases/sd"]) == 0
+    assert asked == [("models/depth", "bases/sd")]
+
+
 def test_a_check_that_fails_leaves_the_others(monkeypatch, capsys):
     def broken():
         raise RuntimeError("CUDA error: unspecified launch failure")

@@ -45,10 +45,23 @@ def test_a_directory_that_is_not_there_is_an_error_with_a_way_out(tmp_path):
 def test_a_program_chooses_its_device(exported_model, monkeypatch):
     asked = []
 
-    def loads(path, device):
+    def loads(path, device, base):
         asked.append(device)
         raise DeviceError("asked")
 
     monkeypatch.setattr(Segmenter, "from_pretrained", loads)
     check_model(str(exported_model))
     assert asked == ["auto"]
+
+
+def test_a_base_may_be_elsewhere(tmp_path):
+    base = write_tiny_base(tmp_path / "base")
+    network = MadmNetwork.from_base(load_base(base), MadmArchitecture.tiny(9), (64, 64))
+    model = save_model_directory(
+        tmp_path / "model", network, modality=modality_named("thermal", {}), label_set=LabelSet.named("madm9"),
+        image_size=(64, 64), base_reference=base,
+    )  # fmt: skip
+    moved = base.rename(tmp_path / "moved")
+    (found,) = check_model(str(model))
+    assert found.level == "error" and str(base) in found.text and "--base" in found.do
+    assert {finding.level for finding in check_model(str(model), str(moved))} == {"ok"}
