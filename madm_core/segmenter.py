@@ -44,7 +44,8 @@ class Prediction:
     """What the network says about one image of (H, W) pixels.
 
     Attributes:
-        labels: (H, W) uint8 class ids; 255 where there was no valid measurement.
+        labels: (H, W) uint8 class ids; 255 where there was no valid measurement, or the network's numbers are not
+            finite.
         confidence: (H, W) float32 in [0, 1]: the softmax probability of the class; 0 where the label is 255.
     """
 
@@ -114,6 +115,7 @@ class Segmenter:
         self.device = deployment.device
         self.precision: Precision = deployment.precision
         self._parameters = network.parameter_count
+        self._not_finite = 0
         self.runtime = deployment.runtime
         self._run_network: Callable[[Tensor], Tensor] = deployment.run
         if self.compile_mode != "none":
@@ -199,7 +201,9 @@ class Segmenter:
 
     @property
     def problem(self) -> str:
-        """What keeps the network from running as it was asked to; empty when nothing does."""
+        """What keeps the network from running as it was asked to, or from an answer to the last image; else empty."""
+        if self._not_finite:
+            return f"the network gave no finite numbers for {self._not_finite} pixels of the last image: they are 255"
         return self._run_network.problem if isinstance(self._run_network, CompiledNetwork) else ""
 
     def warm_up(self) -> float:
@@ -216,7 +220,8 @@ class Segmenter:
                 pixels come out as label 255.
 
         Returns:
-            Labels and confidence at the image's own size: the logits are resized, never the labels.
+            Labels and confidence at the image's own size: the logits are resized, never the labels. Pixels for which
+            the network has no finite numbers come out as label 255, and :attr:`problem` says how many.
 
         Raises:
             InvalidInputError: The image is empty or of another shape, type or range.
@@ -249,6 +254,13 @@ class Segmenter:
             highest, labels = logits[0].max(dim=0)
             confidence = (logits[0] - highest).exp_().sum(dim=0).reciprocal_()
             found = Prediction(*to_arrays(labels.to(torch.uint8), confidence))
+        not_finite = 0
+        if np.isnan(found.confidence.min()):  # logits of NaN or infinity: the softmax has no value there
+            unknown = np.isnan(found.confidence)
+            found.labels[unknown] = IGNORE
+            found.confidence[unknown] = 0
+            not_finite = int(np.count_nonzero(unknown))
+        self._not_finite = not_finite
         if valid is not None:
             if valid.shape != size:
                 raise InvalidInputError(
@@ -258,15 +270,19 @@ class Segmenter:
             found.confidence[~valid] = 0
         return found
 
-    def logits(self, image: npt.NDArray[Any] | EncodedImage) -> Tensor:
+    def logits(self, image: npt.NDArray[Any] | EncodedImage, resize: ResizeMode | None = None) -> Tensor:
         """(K, h, w) float32 logits at the network's resolution, on the segmenter's device.
 
         They cover the whole image; h and w depend on the resize mode. Raises as :meth:`segment` does.
+
+        Args:
+            image: As for :meth:`segment`.
+            resize: Another mode than the segmenter's own; ``reference`` always gives the network's size.
         """
         pixels = image.image if isinstance(image, EncodedImage) else image
         with torch.inference_mode(), self._advice():
             tensor = image_tensor(pixels, self.device)
-            return RESIZE_MODES[self.resize](tensor, self.image_size, self._run)[0]
+            return RESIZE_MODES[resize or self.resize](tensor, self.image_size, self._run)[0]
 
     def _run(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) images of the network's size -> (B, K, h, w) float32 logits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,19 @@ from madm_core.segmenter import Segmenter
 from madm_core.terminal import shows_progress
 from madm_ros.evaluation_outcome import report_outcome
 
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for the first one, which draws events alone. NCCL would give up after ten minutes."""
+
 
 def evaluate(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     """Scores what the options of ``evaluate_dataset`` name; ``words`` are the command line, for the report."""
     started = time.monotonic()
-    state = PartialState(cpu=choose_device(chosen.device).type == "cpu")
+    state = PartialState(cpu=choose_device(chosen.device).type == "cpu", timeout=_PATIENCE)
     shared_out = state.num_processes > 1 and state.device.type != "cpu"
     device = str(state.device) if shared_out else chosen.device
-    segmenter = Segmenter.from_pretrained(chosen.model, device=device, precision=chosen.precision, resize=chosen.resize)
+    segmenter = Segmenter.from_pretrained(
+        chosen.model, device=device, precision=chosen.precision, resize=chosen.resize, base=chosen.base
+    )
     with state.main_process_first():  # it draws DSEC's events, the others find them in the cache
         frames = open_test_set(
             chosen.data[0],

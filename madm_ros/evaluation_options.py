@@ -11,6 +11,7 @@ from madm_core.evaluation.bag_jobs import BagJob
 from madm_core.evaluation.bag_request import BagRequest
 from madm_core.evaluation.frame_results import protocols_named
 from madm_core.evaluation.prediction_export import export_path
+from madm_core.evaluation.rerun_log import rerun_path
 from madm_core.labels import LabelMap
 
 
@@ -44,6 +45,7 @@ def request_of(chosen: argparse.Namespace) -> BagRequest:
         device=chosen.device,
         precision=chosen.precision,
         resize=chosen.resize,
+        base=chosen.base,
     )
 
 
@@ -52,7 +54,7 @@ def jobs_of(chosen: argparse.Namespace) -> list[BagJob]:
 
     Raises:
         InvalidInputError: There is none, or their options do not fit.
-        DataError: A bag that is to be written is there already.
+        DataError: A bag that is to be written is there already, or two bags would write the same file.
     """
     if chosen.workers < 1:
         raise InvalidInputError("--workers cannot be used", reason="option", got=chosen.workers, expected="1 or more")
@@ -78,6 +80,14 @@ def jobs_of(chosen: argparse.Namespace) -> list[BagJob]:
         for path in [path for path in exports if path is not None and (Path(path).exists() or exports.count(path) > 1)]:
             raise DataError(
                 f"the bag {path} would be overwritten", do="remove it, or name a folder: --export-predictions DIR"
+            )
+    if chosen.rerun is not None:
+        files = [rerun_path(chosen.rerun, path, len(paths)) for path in paths]
+        for file in [file for file in files if files.count(file) > 1]:
+            raise DataError(
+                f"the Rerun file {file} would be overwritten",
+                got="several bags of that name",
+                do="evaluate them one by one, each with a --rerun FILE.rrd of its own",
             )
     return [BagJob(*job) for job in zip(paths, label_paths, exports, strict=True)]
 

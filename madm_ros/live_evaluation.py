@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -211,6 +212,8 @@ def _parameters(
         "queue_policy": options.queue_policy, "queue_limit": "10000", "input_reliability": "reliable",
         "diagnostics_period_s": "0.2",
     }  # fmt: skip
+    if request.base is not None:
+        parameters["base"] = json.dumps(request.base)  # a path may be anything, which as YAML would be no text
     modality = segmenter.modality
     if not isinstance(modality, EventModality):
         return {**parameters, "image_message_type": kind}

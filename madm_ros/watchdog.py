@@ -112,10 +112,9 @@ def judge_frames(
         found["slow_inference"] = (
             f"the network takes {recent.inference_s:.2f} s a frame; expected {limit_s:g} s at most"
         )
-    if recent.confidence is not None and recent.confidence < parameters.min_mean_confidence:
-        found["low_confidence"] = (
-            f"mean confidence {recent.confidence:.2f}; expected {parameters.min_mean_confidence:g} or more"
-        )
+    lowest = parameters.min_mean_confidence
+    if recent.confidence is not None and lowest > 0 and not recent.confidence >= lowest:  # NaN is low, too
+        found["low_confidence"] = f"mean confidence {recent.confidence:.2f}; expected {lowest:g} or more"
     if recent.top_class is not None and 0 < parameters.max_class_share < recent.top_share:
         name = label_set.name_of(recent.top_class)  # a network may answer with classes that are not named
         found["class_collapse"] = (

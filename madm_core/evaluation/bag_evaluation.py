@@ -54,8 +54,9 @@ def evaluate(
 def segment_frame(segmenter: Segmenter, frame: Frame, protocols: Sequence[ProtocolName], bag: str = "") -> FrameResult:
     """Runs the network on a frame.
 
-    It runs once: every protocol reads the same logits. With ``native`` among the protocols everything is at the
-    sensor's size; with ``paper`` alone at that of the logits, to which picture and ground truth are resized. The
+    ``paper`` is of the whole picture squashed to the network's size, ``native`` of the segmenter's resize mode; where
+    they are the same, both are read from the logits of one run. With ``native`` among the protocols everything is at
+    the sensor's size; with ``paper`` alone at the network's, to which picture and ground truth are resized. The
     milliseconds are those until the first labels.
 
     Raises:
@@ -70,14 +71,16 @@ def segment_frame(segmenter: Segmenter, frame: Frame, protocols: Sequence[Protoc
             got=f"labels {frame.truth.shape}, pictures {encoded.image.shape[:2]} at stamp {frame.stamp_ns}",
             expected="labels at the sensor's size (height, width)",
         )
-    logits = segmenter.logits(encoded)
-    native, paper = (frame.truth.shape[0], frame.truth.shape[1]), (logits.shape[1], logits.shape[2])
-    first = native if "native" in protocols else paper
+    is_native = "native" in protocols
+    logits = segmenter.logits(encoded, None if is_native else "reference")
+    first = (frame.truth.shape[0], frame.truth.shape[1]) if is_native else segmenter.image_size
     found = _prediction(segmenter, logits, first, encoded.valid)
     milliseconds = (time.perf_counter() - started) * 1e3
     beside = None
-    if "native" in protocols and "paper" in protocols:
-        beside = _prediction(segmenter, logits, paper, encoded.valid).labels
+    if is_native and "paper" in protocols:
+        if segmenter.resize != "reference":
+            logits = segmenter.logits(encoded, "reference")
+        beside = _prediction(segmenter, logits, segmenter.image_size, encoded.valid).labels
     picture, truth = _resized_picture(encoded.image, first), resize_labels(frame.truth, first)
     return FrameResult(bag, frame.stamp_ns, picture, truth, found.labels, found.confidence, milliseconds, beside)
 

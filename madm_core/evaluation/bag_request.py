@@ -39,6 +39,7 @@ class BagRequest:
         device: See ``Segmenter``.
         precision: See ``Segmenter``.
         resize: See ``Segmenter``.
+        base: Where the model's base is, if it is not where the model says.
 
     Raises:
         InvalidInputError: A number is out of its range.
@@ -57,6 +58,7 @@ class BagRequest:
     device: str = "auto"
     precision: str = "auto"
     resize: str = "reference"
+    base: str | None = None
 
     def __post_init__(self) -> None:
         if self.tolerance_s < 0 or self.stride < 1 or self.start_s < 0 or (self.duration_s or 1) <= 0:
@@ -95,7 +97,7 @@ class BagRequest:
     def load_segmenter(self) -> Segmenter:
         """The model, ready to run."""
         segmenter = Segmenter.from_pretrained(
-            self.model, device=self.device, precision=self.precision, resize=self.resize
+            self.model, device=self.device, precision=self.precision, resize=self.resize, base=self.base
         )
         segmenter.warm_up()
         return segmenter

@@ -152,7 +152,7 @@ def dataset_frame(
     small = None
     if "paper" in protocols:
         started = time.perf_counter()
-        small = segmenter.segment(squashed)
+        small = segmenter.prediction(segmenter.logits(squashed, "reference"), segmenter.image_size)
         if encoded.valid is not None:
             unknown = resize_labels(encoded.valid.astype(np.uint8), segmenter.image_size) == 0
             small.labels[unknown], small.confidence[unknown] = IGNORE, 0

@@ -26,8 +26,8 @@ def score_bags_with_ray(
 ) -> list[BagOutcome]:
     """Scores recordings as tasks of a Ray cluster, one task a recording.
 
-    Paths of models, bags and labels must be the same on all machines, as on a shared file system, and madm_ros must be
-    installed there. A task takes one processor, and a GPU where the device is one.
+    Paths of models, bases, bags and labels must be the same on all machines, as on a shared file system, and madm_ros
+    must be installed there. A task takes one processor, and a GPU where the device is one.
 
     Args:
         request: What to score.
@@ -93,12 +93,12 @@ def _outcome(ray: Any, reference: Any, job: BagJob) -> BagOutcome:
 
 
 @functools.lru_cache(maxsize=1)
-def _segmenter(model: str, device: str, precision: str, resize: str) -> Segmenter:
+def _segmenter(model: str, device: str, precision: str, resize: str, base: str | None) -> Segmenter:
     """The model, loaded once in each of Ray's processes, which serve one task after the other."""
-    request = BagRequest(model=model, topic="", device=device, precision=precision, resize=resize)
+    request = BagRequest(model=model, topic="", device=device, precision=precision, resize=resize, base=base)
     return request.load_segmenter()
 
 
 def _task(request: BagRequest, job: BagJob, observers: MakeObservers) -> BagOutcome:
-    segmenter = _segmenter(request.model, request.device, request.precision, request.resize)
+    segmenter = _segmenter(request.model, request.device, request.precision, request.resize, request.base)
     return try_bag(request, job, segmenter, observers)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from madm_core.adaptation.batches import load_batches
@@ -80,7 +81,7 @@ class Distillation:
             self.directory.check_unchanged(config, allow_change=False, do=advice)
         teacher_directory = find_model_directory(config.teacher)
         self._teacher_description = read_description(teacher_directory)
-        self.teacher = Segmenter.from_pretrained(teacher_directory, device=config.device)
+        self.teacher = Segmenter.from_pretrained(teacher_directory, device=config.device, base=config.teacher_base)
         self.device = self.teacher.device
         self.image_size = config.image_size or self.teacher.image_size
         if any(side % STRIDE for side in self.image_size):
@@ -99,6 +100,12 @@ class Distillation:
         self.student = self._make_student()
         groups = parameter_groups({"student": self.student}, {"student": config.learning_rate}, config.weight_decay)
         self.optimizer = make_optimizer(groups, "adamw", (0.9, 0.999), device=self.device)
+        self._statistics = [
+            buffer
+            for module in self.student.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            for buffer in module.buffers()
+        ]
         self.step = 0
         self.counters: dict[str, int] = {"skipped_steps": 0, "bad_in_a_row": 0}
         self._saved_step: int | None = None
@@ -184,6 +191,7 @@ class Distillation:
         set_learning_rate(self.optimizer, self.learning_rate_factor(self.step))
         image = batch.image.to(self.device, non_blocking=True).float() / 255
         target = batch.log_probabilities.to(self.device, non_blocking=True)
+        statistics = [buffer.clone() for buffer in self._statistics]
         loss = distillation_loss(
             self.student(image), target, temperature=config.temperature, confidence_power=config.confidence_power
         )
@@ -197,6 +205,8 @@ class Distillation:
             self.counters["bad_in_a_row"] = 0
         self.step += 1
         if not usable:
+            for buffer, before in zip(self._statistics, statistics, strict=True):
+                buffer.copy_(before)
             self._note_bad_step()
         numbers |= {
             "learning_rate": config.learning_rate * self.learning_rate_factor(self.step - 1),

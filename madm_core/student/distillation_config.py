@@ -18,6 +18,7 @@ class DistillationConfig:
     Args:
         output: Run directory.
         teacher: Model directory or hub id of the trained model.
+        teacher_base: Where the teacher's base is, if it is not where the teacher says.
         frames: Unlabelled frames of the teacher's sensor: ``kind`` and its keys (docs/training.md). Labels that may be
             there are not read.
         validation: Labelled frames to score teacher and student on; None: only their agreement on ``frames`` is told.
@@ -47,12 +48,13 @@ class DistillationConfig:
 
     FREE_KEYS: ClassVar[frozenset[str]] = frozenset(
         {"output", "cache", "workers", "log_every", "validate_every", "checkpoint_every", "validation_frames"}
-    ) | {"keep_checkpoints"}
+    ) | {"keep_checkpoints", "teacher_base"}
     """Keys that may change on resume: they do not touch what is learnt."""
 
     output: Path
     teacher: str
     frames: dict[str, Any]
+    teacher_base: str | None = None
     validation: dict[str, Any] | None = None
     size: StudentSize = "b0"
     initial: str | None = None

@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--bag", nargs="+", default=[], metavar="BAG", help="the same, as an option")
     options.add_argument("--model", help="model directory or hub id")
     options.add_argument(
+        "--base", metavar="DIR_OR_HUB_ID", help="where the model's base is, if it is not where the model says"
+    )
+    options.add_argument(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
@@ -62,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--stride", type=int, default=1, help="score every n-th frame (default 1)")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
     options.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16")
-    options.add_argument("--resize", default="reference", help="reference, keep_aspect or sliding_window")
+    options.add_argument("--resize", default="reference", help="for native: reference, keep_aspect or sliding_window")
     where = options.add_argument_group("many bags")
     where.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes, one bag at a time each (default 1)"

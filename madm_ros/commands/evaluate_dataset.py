@@ -34,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--model", required=True, help="model directory or hub id")
     options.add_argument(
+        "--base", metavar="DIR_OR_HUB_ID", help="where the model's base is, if it is not where the model says"
+    )
+    options.add_argument(
         "--data",
         required=True,
         nargs="+",

@@ -81,6 +81,15 @@ def test_labels_come_from_resized_logits(segmenter: Segmenter, image: npt.NDArra
     np.testing.assert_allclose(prediction.confidence, resized.softmax(dim=0).amax(dim=0).numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("resize", ["keep_aspect", "sliding_window"])
+def test_logits_of_another_resize_mode(
+    segmenter: Segmenter, model: Path, image: npt.NDArray[np.uint8], resize: str
+) -> None:
+    other = Segmenter.from_pretrained(model, device="cpu", resize=resize)
+    assert not torch.equal(other.logits(image), segmenter.logits(image))
+    assert torch.equal(other.logits(image, "reference"), segmenter.logits(image))
+
+
 def test_the_types_of_images_agree(segmenter: Segmenter, image: npt.NDArray[np.uint8]) -> None:
     gray = image[:, :, 0]
     expected = segmenter.logits(gray)
@@ -104,6 +113,28 @@ def test_pixels_without_measurement(segmenter: Segmenter) -> None:
     assert (prediction.confidence[~valid] == 0).all()
     assert (prediction.labels[valid] < 11).all()
     assert (prediction.confidence[valid] > 0).all()
+
+
+def test_pixels_without_finite_numbers_are_no_class(segmenter: Segmenter) -> None:
+    logits = torch.randn(11, 4, 6, generator=torch.Generator().manual_seed(0))
+    clean = segmenter.prediction(logits, (4, 6))
+    assert segmenter.problem == ""
+    logits[3, 0, 0] = torch.nan
+    logits[2, 1, 1] = torch.inf
+    logits[:, 2, 2] = -torch.inf
+    logits[(int(clean.labels[3, 3]) + 1) % 11, 3, 3] = -torch.inf  # one class is impossible, and the others are not
+    prediction = segmenter.prediction(logits, (4, 6))
+    unknown = np.zeros((4, 6), np.bool_)
+    unknown[[0, 1, 2], [0, 1, 2]] = True
+    assert (prediction.labels[unknown] == 255).all()
+    assert (prediction.confidence[unknown] == 0).all()
+    np.testing.assert_array_equal(prediction.labels[~unknown], clean.labels[~unknown])
+    assert prediction.confidence[3, 3] > clean.confidence[3, 3]
+    unknown[3, 3] = True
+    np.testing.assert_array_equal(prediction.confidence[~unknown], clean.confidence[~unknown])
+    assert "no finite numbers for 3 pixels of the last image" in segmenter.problem
+    segmenter.prediction(torch.zeros(11, 4, 6), (8, 12))
+    assert segmenter.problem == ""
 
 
 def test_raw_depth_through_the_models_own_modality(segmenter: Segmenter) -> None:

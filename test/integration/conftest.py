@@ -63,6 +63,23 @@ def tiny_models(tmp_path_factory) -> dict[str, Path]:
     }
 
 
+@pytest.fixture
+def move_base(tiny_models, tmp_path) -> Callable[[str], tuple[Path, Path]]:
+    """Makes the model of a modality that refers to a base which has been moved; returns the model and the base."""
+    from madm_core.model_directory import load_model_directory, save_model_directory
+
+    def make(modality: str) -> tuple[Path, Path]:
+        base = Path(shutil.copytree(tiny_models[modality].parent / "base", tmp_path / "base"))
+        loaded = load_model_directory(tiny_models[modality])
+        model = save_model_directory(
+            tmp_path / "referring", loaded.network, modality=loaded.modality, label_set=loaded.label_set,
+            image_size=loaded.image_size, base_reference=base,
+        )  # fmt: skip
+        return model, base.rename(tmp_path / "a base: moved")
+
+    return make
+
+
 @dataclass
 class Process:
     """A command of this package in a process of its own; its output is kept in a file."""

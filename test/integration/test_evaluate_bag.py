@@ -99,6 +99,29 @@ def test_labels_from_a_folder_give_the_same_scores(tiny_models, drive, tmp_path)
     assert from_topic["protocols"] == from_folder["protocols"]
 
 
+@pytest.mark.parametrize("resize", ["keep_aspect", "sliding_window"])
+def test_the_protocol_paper_squashes_whatever_the_resize_mode(tiny_models, drive, tmp_path, resize):
+    def protocols(*options: str) -> dict:
+        topics = ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels"]
+        return run(tmp_path, tiny_models["depth"], drive / "bag", *topics, *options)["protocols"]
+
+    squashed = protocols("--protocol", "both")
+    assert protocols("--protocol", "paper", "--resize", resize) == {"paper": squashed["paper"]}
+    both = protocols("--protocol", "both", "--resize", resize)
+    assert both["paper"] == squashed["paper"]
+    assert both["native"] == protocols("--resize", resize)["native"] != squashed["native"]
+
+
+def test_the_base_of_a_model_may_be_named(tiny_models, move_base, drive, tmp_path, capsys):
+    model, base = move_base("depth")
+    options = ["--topic", "/street/depth/image_raw", "--label-topic", "/street/labels"]
+    refused = ["--model", str(model), "--bag", str(drive / "bag"), *options, "--output", str(tmp_path / "out")]
+    assert evaluate_bag.main(refused) == 2
+    assert "option --base" in capsys.readouterr().err
+    expected = run(tmp_path, tiny_models["depth"], drive / "bag", *options)
+    assert run(tmp_path, model, drive / "bag", *options, "--base", str(base))["protocols"] == expected["protocols"]
+
+
 def test_events_are_scored_at_the_labels(tiny_models, drive, tmp_path):
     options = ["--topic", "/street/events", "--label-topic", "/street/labels", "--stride", "2"]
     report = run(tmp_path, tiny_models["event"], drive / "bag", *options)

@@ -79,6 +79,14 @@ def test_two_processes_give_the_numbers_of_one(tiny_models, deliver, tmp_path, c
     assert sum(map(sum, one["protocols"]["paper"]["confusion_matrix"])) > 0
 
 
+def test_the_base_of_a_model_may_be_named(move_base, deliver, tmp_path, capsys):
+    model, base = move_base("depth")
+    options = ["--model", str(model), "--data", "deliver", f"root={deliver}", "--device", "cpu", "--protocol", "native"]
+    assert evaluate_dataset.main([*options, "--output", str(tmp_path / "out")]) == 2
+    assert "option --base" in capsys.readouterr().err
+    assert evaluate_dataset.main([*options, "--base", str(base), "--output", str(tmp_path / "out")]) == 0
+
+
 HELD = """
 import os, sys, time
 from pathlib import Path

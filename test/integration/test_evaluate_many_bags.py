@@ -122,17 +122,24 @@ def test_many_bags_make_one_report_and_a_broken_one_stops_nothing(tiny_models, t
     assert "1 of 3 bags could not be scored" in (tmp_path / "workers" / "report.html").read_text()
 
 
-def test_a_ray_cluster_gives_the_same_numbers(tiny_models, tmp_path, monkeypatch):
+def test_a_ray_cluster_gives_the_same_numbers(move_base, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     bags = [*two_bags(tmp_path), str(tmp_path / "missing")]
-    arguments = [*bags, "--model", str(tiny_models["depth"]), *TOPICS]
+    model, base = move_base("depth")
+    arguments = [*bags, "--model", str(model), "--base", str(base), *TOPICS]
     assert evaluate_bag.main([*arguments, "--output", str(tmp_path / "here")]) == 1
     assert evaluate_bag.main([*arguments, "--output", str(tmp_path / "ray"), "--ray", "local", "--workers", "2"]) == 1
     here, there = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("here", "ray"))
     for key in ("protocols", "frames", "calibration", "risk_coverage"):
         assert here[key] == there[key]
     assert [bag["status"] for bag in there["bags"]] == ["scored", "scored", "failed"]
+
+
+def test_other_processes_are_told_where_the_base_is(move_base, tmp_path):
+    model, base = move_base("depth")
+    arguments = [*two_bags(tmp_path), "--model", str(model), "--base", str(base), *TOPICS, "--workers", "2"]
+    assert evaluate_bag.main([*arguments, "--output", str(tmp_path / "out")]) == 0
 
 
 def test_two_models_are_compared_on_the_same_bags(tiny_models, tmp_path, capsys):
@@ -229,6 +236,12 @@ def test_broken_bags_are_explained(tmp_path, capsys, kind, complaint):
         (["a", "b", "--model", "m", *TOPICS, "--label-bag", "c"], "one for each bag"),
         (["a", "--model", "m", *TOPICS, "--protocol", "paper", "--export-predictions"], "sensor's size"),
         (["--compare", "nowhere/metrics.json", "elsewhere/metrics.json"], "no finished evaluation"),
+        (["a", "--compare", "m", "n", *TOPICS, "--export-predictions"], "--compare exports no predictions"),
+        (["a", "--compare", "m", "n", *TOPICS, "--rerun", "x.rrd"], "--compare writes no Rerun file"),
+        (
+            ["d/a", "e/a.mcap", "--model", "m", *TOPICS, "--rerun", "x.rrd"],
+            "the Rerun file x_a.rrd would be overwritten",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_explained(capsys, options, complaint):

@@ -52,6 +52,13 @@ def test_live_labels_equal_offline_labels(tiny_models, drive, tmp_path, capsys):
     assert "live labels equal offline labels" in page and "age of the stamp" in page
 
 
+def test_the_node_that_is_started_is_told_where_the_base_is(move_base, drive, tmp_path):
+    model, base = move_base("thermal")
+    options = ["--live", "--queue-policy", "every", "--base", str(base)]
+    assert evaluate(model, drive, "/street/thermal/image_raw", tmp_path / "out", *options) == 0
+    assert metrics(tmp_path / "out")["sections"]["live"]["comparison"]["equal"]
+
+
 def test_windows_of_events_are_compared_with_the_nodes_own(tiny_models, drive, tmp_path, monkeypatch):
     # An earlier test of this process may have loaded the package from where the node's process does not look.
     monkeypatch.setitem(sys.modules, "event_camera_msgs", None)

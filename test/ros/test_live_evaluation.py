@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -135,10 +137,15 @@ def test_playing_can_be_ended(bag, stand_in_node, tmp_path):
 
 
 def test_the_started_node_runs_the_model_as_it_runs_here():
-    request = BagRequest(model="m", topic="/e", label_topic="/l", device="cpu", precision="fp32", resize="keep_aspect")
+    request = BagRequest(
+        model="m", topic="/e", label_topic="/l", device="cpu", precision="fp32", resize="keep_aspect", base="a: b"
+    )
     model = SimpleNamespace(modality=EventModality(max_wait_ms=500.0))
     given = _parameters(request, "sensor_msgs/msg/PointCloud2", model, LiveOptions(rate=0.5), (480, 640))
     assert given["device"] == "cpu" and given["precision"] == "fp32" and given["resize"] == "keep_aspect"
     assert given["modality_overrides"] == "max_wait_ms=1000" and given["event_height"] == "480"
+    assert yaml.safe_load(given["base"]) == "a: b"
+    own = dataclasses.replace(request, base=None)
+    assert "base" not in _parameters(own, "sensor_msgs/msg/PointCloud2", model, LiveOptions(), (480, 640))
     with pytest.raises(InvalidInputError, match="above 0"):
         LiveOptions(rate=0)

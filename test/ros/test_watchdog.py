@@ -29,6 +29,7 @@ FINE = {
         ({}, None, ""),
         ({"inference_s": 1.5}, "slow_inference", "1.50 s a frame; expected 1 s"),
         ({"confidence": 0.2}, "low_confidence", "0.20; expected 0.3"),
+        ({"confidence": float("nan")}, "low_confidence", "nan; expected 0.3"),
         ({"top_share": 0.995, "top_class": 1}, "class_collapse", f"99.5% of all pixels are {LABELS.names[1]!r}"),
         ({"top_share": 0.995, "top_class": 200}, "class_collapse", "are 'class 200, which has no name'"),
         ({"arrival_age_s": 60.0}, "clock_skew", "60.0 s behind"),

@@ -32,6 +32,13 @@ class StandIn:
             labels[~valid], confidence[~valid] = IGNORE, 0
         return Prediction(labels, confidence)
 
+    def logits(self, image, resize=None):
+        assert resize == "reference" and image.shape[:2] == self.image_size
+        return image
+
+    def prediction(self, logits, size) -> Prediction:
+        return StandIn.segment(self, logits)
+
 
 @pytest.fixture
 def frames(tmp_path):
@@ -93,6 +100,23 @@ def test_an_interruption_keeps_what_there_is(frames):
     scores, missing = sequences_in_order(done, blocks_of(frames))
     assert [(part.name, len(part.frames), part.expected, part.interrupted) for part in scores] == [("a", 35, 40, True)]
     assert missing == ["b"]
+
+
+def test_the_resize_mode_concerns_native_only(frames):
+    class Letterboxed(StandIn):
+        """Its own resize mode makes something else of pictures of the network's size, too."""
+
+        def segment(self, image) -> Prediction:
+            found = super().segment(image)
+            return Prediction(10 - found.labels, found.confidence)
+
+    for protocols in (("paper",), ("native", "paper")):
+        squashed, letterboxed = (dataset_frame(model(), frames, 3, protocols, "x") for model in (StandIn, Letterboxed))
+        if "native" not in protocols:
+            np.testing.assert_array_equal(letterboxed.labels, squashed.labels)
+        else:
+            np.testing.assert_array_equal(letterboxed.network_labels, squashed.network_labels)
+            assert (letterboxed.labels != squashed.labels).any()
 
 
 def test_deep_frames_keep_what_was_not_measured(tmp_path):

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from madm_core.config import from_mapping, load_config
-from madm_core.errors import ConfigError, DataError, MadmError
+from madm_core.errors import BaseModelError, ConfigError, DataError, MadmError
+from madm_core.labels import LabelSet
+from madm_core.modalities import DepthModality
+from madm_core.model.madm import MadmArchitecture, MadmNetwork
+from madm_core.model.stable_diffusion import load_base
+from madm_core.model.tiny_base import write_tiny_base
+from madm_core.model_directory import save_model_directory
 from madm_core.segmenter import Segmenter
 from madm_core.student import distillation
 from madm_core.student.distillation import Distillation
@@ -98,11 +104,12 @@ def test_an_interrupted_run_ends_with_the_same_weights(fields, tmp_path, monkeyp
 
 def test_steps_that_are_not_finite_are_skipped_and_ten_end_the_run(fields, monkeypatch):
     trained = run(fields)
-    before = {name: tensor.clone() for name, tensor in trained.student.named_parameters()}
+    before = {name: tensor.clone() for name, tensor in trained.student.state_dict().items()}
     monkeypatch.setattr(distillation, "distillation_loss", lambda logits, *_, **__: logits.sum() * float("nan"))
     with pytest.raises(MadmError, match="10 steps in a row"):
         trained.run()
-    assert all(torch.equal(before[name], tensor) for name, tensor in trained.student.named_parameters())
+    for name, tensor in trained.student.state_dict().items():  # running statistics, too
+        assert torch.equal(before[name], tensor), name
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_as_another(fields):
@@ -114,6 +121,24 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(fields):
     assert run(fields, resume=True, log_every=7).step == 0  # nothing was learnt yet
     with pytest.raises(ConfigError, match="no run"):
         run(fields, resume=True, output=fields["output"] + "_other")
+
+
+def test_the_base_of_the_teacher_may_be_elsewhere_and_move_again(fields, tmp_path):
+    base = write_tiny_base(tmp_path / "base")
+    label_set = LabelSet.named("madm11")
+    network = MadmNetwork.from_base(load_base(base), MadmArchitecture.tiny(len(label_set)), (64, 64))
+    fields["teacher"] = str(
+        save_model_directory(
+            tmp_path / "teacher", network, modality=DepthModality(), label_set=label_set, image_size=(64, 64),
+            base_reference=base,
+        )
+    )  # fmt: skip
+    moved = base.rename(tmp_path / "moved")
+    with pytest.raises(BaseModelError, match="teacher_base"):
+        run(fields)
+    run(fields, teacher_base=str(moved))
+    again = moved.rename(tmp_path / "again")
+    run(fields, teacher_base=str(again), resume=True)
 
 
 @pytest.mark.parametrize(
