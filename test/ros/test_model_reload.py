@@ -13,6 +13,33 @@ from madm_core.labels import LabelSet
 from madm_core.modalities import EventModality
 
 
+@pytest.fixture
+def begun(make_bench, stand_in, world):
+    """A node whose second model is being loaded, and a function that lets it be ready and returns the answer."""
+    gate = threading.Event()
+    made: list[str] = []
+
+    def load(values):
+        made.append(values.model)
+        if len(made) == 2:
+            gate.wait(10)
+        return stand_in(name=f"model {len(made)}")
+
+    running = make_bench(load, diagnostics_period_s=0.1)
+    assert running.node.autostart()
+    client = running.tester.create_client(Trigger, "segmentation/reload_model")
+    world.spin_until(client.service_is_ready)
+    future = client.call_async(Trigger.Request())
+    world.spin_until(lambda: len(made) == 2)
+
+    def finish():
+        gate.set()
+        world.spin_until(future.done)
+        return future.result()
+
+    return running, finish
+
+
 def test_reload_changes_over_between_two_frames(world, stand_in, make_bench):
     made = [stand_in(name="first"), stand_in(name="second", label_set=LabelSet.named("madm9"))]
     networks = list(made)
@@ -30,29 +57,14 @@ def test_reload_changes_over_between_two_frames(world, stand_in, make_bench):
     assert running.status("model")[2]["label_set"] == "madm9"
 
 
-def test_frames_go_on_while_a_model_loads_and_a_second_reload_is_refused(world, stand_in, make_bench):
-    gate = threading.Event()
-    loads: list[str] = []
-
-    def load(values):
-        if loads:
-            gate.wait(10)
-        loads.append(values.model)
-        return stand_in()
-
-    running = make_bench(load, diagnostics_period_s=0.1)
-    assert running.node.autostart()
+def test_frames_go_on_while_a_model_loads_and_a_second_reload_is_refused(begun, world):
+    running, finish = begun
     running.connect()
-    client = running.tester.create_client(Trigger, "segmentation/reload_model")
-    world.spin_until(client.service_is_ready)
-    first = client.call_async(Trigger.Request())
-    world.spin_until(lambda: running.node.reloading)
-    assert not running.reload().success
+    assert running.node.reloading
+    assert running.reload().message == "a reload is already under way"
     running.send()
     world.spin_until(lambda: running.labels)
-    gate.set()
-    world.spin_until(first.done)
-    assert first.result().success
+    assert finish().success
 
 
 def test_a_model_that_does_not_load_leaves_the_old_one_running(world, stand_in, make_bench):
@@ -106,51 +118,20 @@ def test_a_model_that_cannot_be_activated_either_is_no_success(make_bench, stand
     assert not answer.success and "need the sensor's size" in answer.message
 
 
-def test_a_model_that_was_overtaken_by_a_new_configuration_is_not_taken(make_bench, stand_in, world):
-    gate = threading.Event()
-    loads: list[str] = []
-
-    def load(values):
-        loads.append(values.model)
-        if len(loads) == 2:
-            gate.wait(10)
-        return stand_in(name=f"model {len(loads)}")
-
-    running = make_bench(load, diagnostics_period_s=0.1)
-    assert running.node.autostart()
-    client = running.tester.create_client(Trigger, "segmentation/reload_model")
-    world.spin_until(client.service_is_ready)
-    future = client.call_async(Trigger.Request())
-    world.spin_until(lambda: len(loads) == 2)
+def test_a_model_that_was_overtaken_by_a_new_configuration_is_not_taken(begun):
+    running, finish = begun
     for change in ("deactivate", "cleanup", "configure", "activate"):
         getattr(running.node, f"trigger_{change}")()
-    gate.set()
-    world.spin_until(future.done)
-    assert not future.result().success
-    assert "configured or cleaned up meanwhile, and is active: not taken" in future.result().message
+    answer = finish()
+    assert not answer.success
+    assert "configured or cleaned up meanwhile, and is active: not taken" in answer.message
     assert running.node.model.segmenter.name == "model 3"
 
 
-def test_the_answer_names_the_model_that_was_loaded_whatever_the_parameter_says_by_now(make_bench, stand_in, world):
-    gate = threading.Event()
-    loads: list[str] = []
-
-    def load(values):
-        loads.append(values.model)
-        if len(loads) == 2:
-            gate.wait(10)
-        return stand_in()
-
-    running = make_bench(load, diagnostics_period_s=0.1)
-    assert running.node.autostart()
-    client = running.tester.create_client(Trigger, "segmentation/reload_model")
-    world.spin_until(client.service_is_ready)
-    future = client.call_async(Trigger.Request())
-    world.spin_until(lambda: len(loads) == 2)
+def test_the_answer_names_the_model_that_was_loaded_whatever_the_parameter_says_by_now(begun):
+    running, finish = begun
     running.node.set_parameters([Parameter("model", value="later")])
-    gate.set()
-    world.spin_until(future.done)
-    assert future.result().message.startswith("the model is now here")
+    assert finish().message.startswith("the model is now here: model 2")
 
 
 def test_a_model_that_cannot_be_started_is_answered_told_and_mended_by_the_next(make_bench, stand_in, monkeypatch):
