@@ -10,8 +10,11 @@ EXTRAS := ros,streetworld,dsec,aedat4,export,openvino,ray,viz,docs,test,dev
 LOCK_FITS := -c 'import platform, sys; sys.exit((sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"))'
 # Only for `make mutants`, and so not in the lock.
 MUTATION := --no-deps mutmut==3.8.1 libcst==1.9.0
-# Whole files go to one of these processes; a machine with more cores may give more.
+# A machine with more cores may give more.
 TEST_PROCESSES ?= 2
+# Whole files go to one process, in the order of their names: by default those of a single test come last, which are the
+# longest trainings, and the other process has nothing left to do beside them.
+IN_FILES := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup test coverage mutants demo streetworld-quick bench lint docs build wheel clean
 
@@ -47,11 +50,11 @@ $(READY): constraints.txt requirements.lock setup.py pyproject.toml
 
 test: $(READY)
 	@echo "Running all tests in $(TEST_PROCESSES) processes (about eight minutes on 2 cores) ..."
-	@$(RUN) python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	@$(RUN) python -m pytest -n $(TEST_PROCESSES) $(IN_FILES)
 
 coverage: $(READY)
 	@rm -rf build/coverage
-	@$(RUN) python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=
+	@$(RUN) python -m pytest -n $(TEST_PROCESSES) $(IN_FILES) --cov --cov-report=
 	@$(RUN) coverage html --quiet
 	@$(RUN) coverage json --quiet -o build/coverage/coverage.json
 	@$(RUN) python .ci/check_coverage.py build/coverage/coverage.json
