@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from madm_core import process_group
 from madm_core.command_line import SUCCESS, Outcome
 from madm_core.data.frames import Frames
 from madm_core.errors import DataError
@@ -29,14 +29,11 @@ from madm_core.segmenter import Segmenter
 from madm_core.terminal import shows_progress
 from madm_ros.evaluation_outcome import report_outcome
 
-_PATIENCE = timedelta(hours=6)
-"""How long processes wait for the first one, which draws events alone. NCCL would give up after ten minutes."""
-
 
 def evaluate(chosen: argparse.Namespace, words: list[str]) -> Outcome:
     """Scores what the options of ``evaluate_dataset`` name; ``words`` are the command line, for the report."""
     started = time.monotonic()
-    state = PartialState(cpu=choose_device(chosen.device).type == "cpu", timeout=_PATIENCE)
+    state = PartialState(cpu=choose_device(chosen.device).type == "cpu", timeout=process_group.TIMEOUT)
     shared_out = state.num_processes > 1 and state.device.type != "cpu"
     device = str(state.device) if shared_out else chosen.device
     segmenter = Segmenter.from_pretrained(

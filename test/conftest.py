@@ -52,3 +52,29 @@ def message_packages_environment() -> dict[str, str]:
         pytest.skip(f"event_camera_msgs is not installed, and {result.stdout.strip() or result.stderr.strip()[-300:]}")
     folders = [folder for folder in (result.stdout.strip(), os.environ.get("PYTHONPATH")) if folder]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+
+
+@pytest.fixture
+def process_group_timeout(monkeypatch):
+    """How long the first of two processes would wait for the other one, once ``work`` brings them together."""
+    import torch
+    from accelerate.state import AcceleratorState
+
+    class Begun(Exception):
+        """Processes would have been brought together."""
+
+    def begin(**options):
+        raise Begun(options)
+
+    def timeout(work):
+        with pytest.raises(Begun) as begun:
+            work()
+        return begun.value.args[0]["timeout"]
+
+    launcher = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in {**launcher, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.distributed, "init_process_group", begin)
+    AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one state a process
+    yield timeout
+    AcceleratorState._reset_state(reset_partial_state=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import nn
 
+from madm_core import process_group
 from madm_core.adaptation.draws import derive_seed
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups
 from madm_core.adaptation.step import AdaptationModel
@@ -25,10 +25,6 @@ from madm_core.model.precision import choose_device
 from madm_core.model.stable_diffusion import load_base
 
 logger = logging.getLogger(__name__)
-
-_PATIENCE = timedelta(hours=6)
-"""How long processes wait for the first one, which extracts bags, draws events and validates alone. NCCL would give up
-after ten minutes."""
 
 
 def make_accelerator(engine: EngineConfig) -> Accelerator:
@@ -57,7 +53,7 @@ def make_accelerator(engine: EngineConfig) -> Accelerator:
         )
     # Buffers are each process's own (BatchNorm sees its own batch, as in the reference).
     parallel = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-    handlers = [parallel, InitProcessGroupKwargs(timeout=_PATIENCE)]
+    handlers = [parallel, InitProcessGroupKwargs(timeout=process_group.TIMEOUT)]
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=handlers)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from madm_core.adaptation.draws import draw_step
 from madm_core.adaptation.optimizer import set_learning_rate
+from madm_core.adaptation.running_statistics import RunningStatistics
 from madm_core.adaptation.schedules import LearningRateSchedule
 from madm_core.adaptation.step import AdaptationModel, Batch, BranchResult
 from madm_core.adaptation.training_config import TrainingConfig
@@ -72,13 +73,7 @@ class StepRunner:
         )
         # In the optimiser's order, as the reference clips them: the order decides the last bit of the norm.
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._statistics = [
-            buffer
-            for head in (model.student.head, model.teacher.head)
-            for module in head.modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)
-            for buffer in module.buffers()
-        ]
+        self._statistics = RunningStatistics(model.student.head, model.teacher.head)
 
     def run(self, step: int, samples: Iterator[Sample]) -> StepReport:
         """Runs step number ``step`` on the next batches of ``samples``."""
@@ -87,7 +82,7 @@ class StepRunner:
             self.model.teacher.update(self.model.student, step)
         set_learning_rate(self.optimizer, self.schedule.multiplier(step))
         self.optimizer.zero_grad(set_to_none=True)
-        statistics = [buffer.clone() for buffer in self._statistics]
+        statistics = self._statistics.copy()
         numbers: dict[str, float] = {}
         for micro_step in range(accumulate):
             sample = next(samples)
@@ -165,9 +160,7 @@ class StepRunner:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for buffer, before in zip(self._statistics, statistics, strict=True):
-                buffer.copy_(before)
+        self._statistics.put_back(statistics)
 
 
 def _prepared(batch: Batch) -> Batch:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from madm_core.adaptation.batches import load_batches
@@ -21,6 +20,7 @@ from madm_core.adaptation.draws import derive_seed
 from madm_core.adaptation.optimizer import make_optimizer, parameter_groups, set_learning_rate
 from madm_core.adaptation.progress import Progress, memory_gb
 from madm_core.adaptation.run_directory import RunDirectory, resume_advice
+from madm_core.adaptation.running_statistics import RunningStatistics
 from madm_core.data.frames import Frames
 from madm_core.data.input_measurement import measure_frames
 from madm_core.data.samples import SampleNumbers
@@ -100,12 +100,7 @@ class Distillation:
         self.student = self._make_student()
         groups = parameter_groups({"student": self.student}, {"student": config.learning_rate}, config.weight_decay)
         self.optimizer = make_optimizer(groups, "adamw", (0.9, 0.999), device=self.device)
-        self._statistics = [
-            buffer
-            for module in self.student.modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)
-            for buffer in module.buffers()
-        ]
+        self._statistics = RunningStatistics(self.student)
         self.step = 0
         self.counters: dict[str, int] = {"skipped_steps": 0, "bad_in_a_row": 0}
         self._saved_step: int | None = None
@@ -191,7 +186,7 @@ class Distillation:
         set_learning_rate(self.optimizer, self.learning_rate_factor(self.step))
         image = batch.image.to(self.device, non_blocking=True).float() / 255
         target = batch.log_probabilities.to(self.device, non_blocking=True)
-        statistics = [buffer.clone() for buffer in self._statistics]
+        statistics = self._statistics.copy()
         loss = distillation_loss(
             self.student(image), target, temperature=config.temperature, confidence_power=config.confidence_power
         )
@@ -205,8 +200,7 @@ class Distillation:
             self.counters["bad_in_a_row"] = 0
         self.step += 1
         if not usable:
-            for buffer, before in zip(self._statistics, statistics, strict=True):
-                buffer.copy_(before)
+            self._statistics.put_back(statistics)
             self._note_bad_step()
         numbers |= {
             "learning_rate": config.learning_rate * self.learning_rate_factor(self.step - 1),

@@ -89,6 +89,24 @@ def stand_in() -> type[StandInSegmenter]:
 
 
 @pytest.fixture
+def in_turn() -> Callable[..., Callable[[Any], Any]]:
+    """Makes a loader that returns these segmenters and raises these exceptions, one a call."""
+
+    def make(*outcomes: Any) -> Callable[[Any], Any]:
+        left = list(outcomes)
+
+        def load(values: Any) -> Any:
+            outcome = left.pop(0)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        return load
+
+    return make
+
+
+@pytest.fixture
 def context() -> Iterator[Context]:
     """A ROS context of this test alone."""
     own = Context()

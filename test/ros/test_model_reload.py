@@ -67,16 +67,9 @@ def test_frames_go_on_while_a_model_loads_and_a_second_reload_is_refused(begun, 
     assert finish().success
 
 
-def test_a_model_that_does_not_load_leaves_the_old_one_running(world, stand_in, make_bench):
-    outcomes = [stand_in(), ModelDirectoryError("damaged", got="a short file")]
-
-    def load(values):
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    running = make_bench(load, diagnostics_period_s=0.1)
+def test_a_model_that_does_not_load_leaves_the_old_one_running(world, stand_in, make_bench, in_turn):
+    damaged = ModelDirectoryError("damaged", got="a short file")
+    running = make_bench(in_turn(stand_in(), damaged), diagnostics_period_s=0.1)
     assert running.node.autostart()
     running.connect()
     answer = running.reload()
@@ -156,16 +149,8 @@ def test_a_model_that_cannot_be_started_is_answered_told_and_mended_by_the_next(
     running.world.spin_until(lambda: running.labels)
 
 
-def test_a_loader_that_wants_to_end_the_process_ends_the_reload(make_bench, stand_in):
-    outcomes = [stand_in(), SystemExit("told to exit")]
-
-    def load(values):
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    running = make_bench(load)
+def test_a_loader_that_wants_to_end_the_process_ends_the_reload(make_bench, stand_in, in_turn):
+    running = make_bench(in_turn(stand_in(), SystemExit("told to exit")))
     assert running.node.autostart()
     answer = running.reload()
     assert not answer.success and answer.message == "the old model stays: told to exit"

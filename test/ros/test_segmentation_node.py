@@ -88,16 +88,9 @@ def test_disabling_unsubscribes_and_enabling_goes_on(bench):
     running.world.spin_until(lambda: running.labels)
 
 
-def test_a_node_without_a_usable_model_lives_says_why_and_can_be_mended(world, stand_in, make_bench):
-    outcomes = [ModelDirectoryError("model gone", got="nothing", do="look for it"), stand_in()]
-
-    def load(values):
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    running = make_bench(load, diagnostics_period_s=0.1)
+def test_a_node_without_a_usable_model_lives_says_why_and_can_be_mended(world, stand_in, make_bench, in_turn):
+    gone = ModelDirectoryError("model gone", got="nothing", do="look for it")
+    running = make_bench(in_turn(gone, stand_in()), diagnostics_period_s=0.1)
     assert not running.node.autostart()
     level, message, values = running.status("model")
     assert level == b"\x02" and "model gone: got nothing. Look for it" in message
@@ -184,16 +177,8 @@ def test_impossible_transitions_are_refused_and_two_hundred_random_ones_survived
     assert running.status("model")[2]["state"] == "finalized"
 
 
-def test_an_internal_error_in_a_transition_is_survived(stand_in, make_bench):
-    outcomes = [ZeroDivisionError("a bug"), stand_in()]
-
-    def load(values):
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    running = make_bench(load, diagnostics_period_s=0.1)
+def test_an_internal_error_in_a_transition_is_survived(stand_in, make_bench, in_turn):
+    running = make_bench(in_turn(ZeroDivisionError("a bug"), stand_in()), diagnostics_period_s=0.1)
     assert not running.node.autostart()
     assert running.node.state_label == "unconfigured"
     assert "a bug" in running.status("model")[1]

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from madm_core.adaptation.assembly import make_accelerator, open_data
@@ -12,22 +11,8 @@ from madm_core.adaptation.training_config import EngineConfig
 from madm_core.errors import DataError
 
 
-class Begun(Exception):
-    """Processes would have been brought together."""
-
-
-@pytest.mark.usefixtures("fresh_engine")
-def test_processes_wait_for_hours_for_the_first_one(monkeypatch):
-    def begin(**options):
-        raise Begun(options)
-
-    launcher = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
-    for name, value in {**launcher, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.distributed, "init_process_group", begin)
-    with pytest.raises(Begun) as begun:
-        make_accelerator(EngineConfig(device="cpu"))
-    assert begun.value.args[0]["timeout"] >= timedelta(hours=3)
+def test_processes_wait_for_hours_for_the_first_one(process_group_timeout):
+    assert process_group_timeout(lambda: make_accelerator(EngineConfig(device="cpu"))) >= timedelta(hours=3)
 
 
 def test_a_validation_set_of_which_nothing_can_be_scored_is_refused(tiny_config, tiny_data, tmp_path):
