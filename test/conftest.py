@@ -13,6 +13,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The one test of two threads shall not spin while it waits for a core that others use.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before any context is made: tests must neither hear nor disturb other nodes of this machine or network. Not only where
+# nothing is set: pytest-xdist's processes inherit what the one before them has chosen, and would hear each other.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Started in the background of a script, tests would hand on to processes that Ctrl-C is to be ignored; they test it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -78,8 +78,6 @@ def prepare(page: str, folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join(programs),
         "HOME": str(folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
-        "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID", str(1 + os.getpid() % 100)),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }
 
 

@@ -18,9 +18,6 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# Before any context is made: tests must neither hear nor disturb other nodes of this machine or network.
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Frames of these tests are larger than Fast DDS's default shared memory.
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config" / "fastdds_shared_memory.xml"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,10 +32,6 @@ from madm_ros.node_parameters import IMAGE
 from madm_ros.qos import input_qos
 from madm_ros.segmentation_node import SegmentationNode
 from madm_ros.throttled_log import ThrottledLog
-
-# Before any context is made: tests must neither hear nor disturb other nodes of this machine or network.
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 @dataclass
